@@ -1,0 +1,157 @@
+//! One batch, one transaction, an outcome per message: lock and load, decide, save, commit.
+//!
+//! The decision is pure ([`decide`]); this file only moves rows to it and from it. Nothing here acknowledges.
+
+mod decide;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::dead_letters::Undertaker;
+use crate::domain::{Policy, Reason};
+use crate::envelope::{Envelope, Incoming, Refusal};
+use crate::store::{Decided, Session, Store, StoreError};
+
+pub use decide::recalled;
+use decide::{Batch, Loaded};
+
+/// Longest a unit of work may take before its connection is given up: longer than any limit of the database's own.
+const UNIT_LIMIT: Duration = Duration::from_secs(60);
+
+/// A message and what the decoder made of it.
+#[derive(Debug, Clone)]
+pub struct Arrival<'a> {
+    /// As delivered.
+    pub message: Incoming<'a>,
+    /// As decoded.
+    pub decoded: Result<Envelope, Refusal>,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Settled {
+    /// It changed something; a reason says what it could not do.
+    Applied(Option<Reason>),
+    /// It is in the ledger already.
+    Duplicate,
+    /// It changed nothing, and that is right.
+    Ignored(Reason),
+    /// It changed nothing and went to the dead letters.
+    Rejected(Reason),
+    /// It never entered the ledger and went to the dead letters.
+    Dead(Reason),
+}
+
+/// Applies batches to one store under one policy.
+#[derive(Debug)]
+pub struct Applier {
+    store: Store,
+    policy: Arc<Policy>,
+    policy_id: i64,
+    undertaker: Undertaker,
+    max_component_events: u64,
+    /// Policies of events that were evaluated before; there are only ever a few.
+    policies: Mutex<BTreeMap<i64, Arc<Policy>>>,
+}
+
+/// Time and names, taken from the air by the caller.
+pub struct Givens<'a> {
+    /// Now.
+    pub now: OffsetDateTime,
+    /// Names new rows.
+    pub mint: &'a mut (dyn FnMut() -> Uuid + Send),
+}
+
+impl Applier {
+    /// Registers the policy and gets ready.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn new(
+        store: Store,
+        policy: Policy,
+        undertaker: Undertaker,
+        max_component_events: u64,
+    ) -> Result<Self, StoreError> {
+        let policy_id = store.register_policy(&policy).await?;
+        let policy = Arc::new(policy);
+        let policies = Mutex::new(BTreeMap::from([(policy_id, Arc::clone(&policy))]));
+        Ok(Self { store, policy, policy_id, undertaker, max_component_events, policies })
+    }
+
+    /// Applies a batch: all of it or, on an error, nothing. One outcome per arrival, in their order.
+    ///
+    /// Must run to its end: a cancelled transaction would stay open on its connection.
+    ///
+    /// # Errors
+    /// When the database does not take the batch; it can be tried again as it is.
+    pub async fn apply(&self, arrivals: &[Arrival<'_>], givens: Givens<'_>) -> Result<Vec<Settled>, StoreError> {
+        let batch = Batch::sort_out(arrivals, &self.undertaker, givens.now);
+        if batch.is_done() {
+            return Ok(batch.into_settled());
+        }
+        let mut session = self.store.session().await?;
+        match tokio::time::timeout(UNIT_LIMIT, self.unit_of_work(&mut session, batch, givens)).await {
+            Ok(Ok(settled)) => Ok(settled),
+            Ok(Err(error)) => {
+                if crate::failure::class(&error) == crate::failure::Class::World {
+                    session.discard();
+                }
+                Err(error)
+            }
+            Err(_) => {
+                session.discard();
+                Err(StoreError::Slow(UNIT_LIMIT))
+            }
+        }
+    }
+
+    async fn unit_of_work(
+        &self,
+        session: &mut Session,
+        mut batch: Batch<'_>,
+        givens: Givens<'_>,
+    ) -> Result<Vec<Settled>, StoreError> {
+        let mut tx = session.begin().await?;
+        let mut decided = Decided::default();
+        if batch.has_events() {
+            let rows = tx.lock(&batch.keys()).await?;
+            let known = tx.known(&batch.identities()).await?;
+            batch.drop_known(&known, &self.undertaker, givens.now);
+            let mut loaded = Loaded::new(rows);
+            let plan = batch.plan(&loaded, self.max_component_events, &self.undertaker, givens.now);
+            if !plan.late.is_empty() {
+                let keys = loaded.late_keys(&plan);
+                loaded.departed = tx.departed(&keys).await?;
+                loaded.history = tx.history(&keys).await?;
+                loaded.policies = self.policies_of(&loaded.history).await?;
+            }
+            let current = (Arc::clone(&self.policy), self.policy_id);
+            decided = batch.decide(&plan, &loaded, &current, &self.undertaker, givens)?;
+        }
+        decided.letters.append(&mut batch.letters);
+        tx.save(&decided).await?;
+        tracing::trace!(statements = tx.statements(), "batch written");
+        tx.commit().await?;
+        Ok(batch.into_settled())
+    }
+
+    async fn policies_of(
+        &self,
+        history: &[crate::store::LedgerRow],
+    ) -> Result<BTreeMap<i64, Arc<Policy>>, StoreError> {
+        let missing: Vec<i64> = {
+            let cached = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
+            let ids: std::collections::BTreeSet<i64> = history.iter().map(|row| row.policy_id).collect();
+            ids.into_iter().filter(|id| !cached.contains_key(id)).collect()
+        };
+        let found = if missing.is_empty() { BTreeMap::new() } else { self.store.policies(&missing).await? };
+        let mut cached = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
+        cached.extend(found.into_iter().map(|(id, policy)| (id, Arc::new(policy))));
+        Ok(cached.clone())
+    }
+}

@@ -1,0 +1,143 @@
+//! `rollcall check`
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::print_json;
+use crate::config::Config;
+use crate::jetstream::{self, Broker, BrokerError, Difference};
+use crate::store::{SchemaState, Store};
+use crate::wiring;
+
+/// Arguments of `rollcall check`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  rollcall check && rollcall run\n\nExit code 0 when nothing stands in the way of `rollcall run`, else 2. Changes nothing.")]
+pub(super) struct Args {
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, serde::Serialize)]
+struct Finding {
+    /// What was looked at.
+    subject: &'static str,
+    /// `ok`, `warning` or `problem`.
+    state: &'static str,
+    /// What there is to say, remedy included.
+    message: String,
+}
+
+#[derive(Debug, Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn ok(&mut self, subject: &'static str, message: impl Into<String>) {
+        self.0.push(Finding { subject, state: "ok", message: message.into() });
+    }
+
+    fn warning(&mut self, subject: &'static str, message: impl Into<String>) {
+        self.0.push(Finding { subject, state: "warning", message: message.into() });
+    }
+
+    fn problem(&mut self, subject: &'static str, error: impl Into<anyhow::Error>) {
+        self.0.push(Finding { subject, state: "problem", message: format!("{:#}", error.into()) });
+    }
+}
+
+pub(super) async fn run(args: &Args, path: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let mut findings = Findings::default();
+    match Config::load(path, std::env::vars()) {
+        Err(error) => findings.problem("configuration", error),
+        Ok(config) => {
+            findings.ok("configuration", "valid");
+            let (broker, store) = tokio::join!(check_broker(&config), check_store(&config));
+            findings.0.extend(broker.0.into_iter().chain(store.0));
+        }
+    }
+    let sound = findings.0.iter().all(|finding| finding.state != "problem");
+    if args.json {
+        print_json(&serde_json::json!({ "ok": sound, "findings": findings.0 }))?;
+    } else {
+        for finding in &findings.0 {
+            let message = finding.message.replace('\n', "\n                        ");
+            println!("{:<8} {:<14} {message}", finding.state, finding.subject);
+        }
+    }
+    Ok(ExitCode::from(if sound { 0 } else { 2 }))
+}
+
+async fn check_broker(config: &Config) -> Findings {
+    let mut findings = Findings::default();
+    let broker = match jetstream::connect(&wiring::broker(config)).await {
+        Err(error) => {
+            findings.problem("broker", error);
+            return findings;
+        }
+        Ok(broker) => broker,
+    };
+    findings.ok("broker", format!("nats-server {} at {}", broker.version(), broker.servers()));
+    if let Some(warning) = broker.version_warning() {
+        findings.warning("broker", warning);
+    }
+    compare(config, &broker, &mut findings).await;
+    broker.close().await;
+    findings
+}
+
+async fn compare(config: &Config, broker: &Broker, findings: &mut Findings) {
+    for (subject, stream) in [("events", wiring::events(config)), ("dead letters", wiring::dead_letters(config))] {
+        let compared = broker.stream_differences(&stream).await;
+        judge(config, subject, &format!("stream {}", stream.name), compared, findings);
+    }
+    let consumer = wiring::consumer(config);
+    let compared = broker.consumer_differences(&consumer).await;
+    judge(config, "consumer", &format!("consumer {}", consumer.durable), compared, findings);
+}
+
+/// What is missing is no problem where `run` makes it.
+fn judge(
+    config: &Config,
+    subject: &'static str,
+    object: &str,
+    compared: Result<Vec<Difference>, BrokerError>,
+    findings: &mut Findings,
+) {
+    match compared {
+        Ok(differences) if differences.is_empty() => findings.ok(subject, format!("{object} is as configured")),
+        Ok(differences) => findings.problem(subject, BrokerError::Mismatch { object: object.to_owned(), differences }),
+        Err(BrokerError::StreamMissing { .. } | BrokerError::ConsumerMissing { .. }) if config.nats.manage => {
+            findings.ok(subject, format!("{object} does not exist yet; `rollcall run` makes it"));
+        }
+        Err(error) => findings.problem(subject, error),
+    }
+}
+
+async fn check_store(config: &Config) -> Findings {
+    let mut findings = Findings::default();
+    let at = config.store.url.redacted();
+    let store = match Store::open(&wiring::store(config)).await {
+        Err(error) => {
+            findings.problem("database", anyhow::Error::from(error).context(at.to_owned()));
+            return findings;
+        }
+        Ok(store) => store,
+    };
+    match store.schema_state().await {
+        Ok(SchemaState::Current) => findings.ok("database", format!("{at}: the tables are current")),
+        Ok(SchemaState::Behind) => {
+            findings.problem("database", anyhow::anyhow!("{at}: tables are missing: run `rollcall migrate`"));
+        }
+        Ok(SchemaState::Ahead) => {
+            findings.problem("database", anyhow::anyhow!("{at}: the tables are of a newer version of Rollcall: run that"));
+        }
+        Err(error) => findings.problem("database", error),
+    }
+    match store.durability_warnings().await {
+        Ok(warnings) => warnings.into_iter().for_each(|warning| findings.warning("database", warning)),
+        Err(error) => findings.problem("database", error),
+    }
+    store.close().await;
+    findings
+}

@@ -1,0 +1,165 @@
+//! `rollcall explain`
+
+use std::process::ExitCode;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::print_json;
+use crate::config::Config;
+use crate::domain::{Effects, Holder, Person};
+use crate::explain::{Chapter, explain};
+use crate::store::Store;
+use crate::wiring;
+
+/// Arguments of `rollcall explain`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  rollcall explain ada@example.com\n  rollcall explain u1 --json | jq -r '[.time, .type, .outcome] | @tsv'\n\nExit code 1 when nothing is known of the user.")]
+pub(super) struct Args {
+    /// A key of the user, also one they had before.
+    #[arg(value_name = "USER_ID")]
+    user_id: String,
+    /// Print one JSON object per event.
+    #[arg(long)]
+    json: bool,
+}
+
+/// An event as it is shown.
+#[derive(Debug, serde::Serialize)]
+struct Line<'a> {
+    time: String,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    source: &'a str,
+    id: &'a str,
+    user_id: &'a str,
+    outcome: &'a str,
+    reason: Option<&'a str>,
+    effects: Option<&'a Effects>,
+    degraded: &'a [String],
+    late: bool,
+    stream_sequence: i64,
+}
+
+pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
+    let store = Store::open(&wiring::store(config)).await?;
+    let explained = explain(&store, &args.user_id).await?;
+    store.close().await;
+    if !args.json {
+        println!("{}", headline(&args.user_id, explained.holder, explained.person.as_ref()));
+    }
+    for chapter in &explained.chapters {
+        if args.json {
+            print_json(&line(chapter))?;
+        } else {
+            println!("{}", told(chapter));
+        }
+    }
+    Ok(ExitCode::from(u8::from(explained.chapters.is_empty())))
+}
+
+fn line(chapter: &Chapter) -> Line<'_> {
+    Line {
+        time: time_text(chapter),
+        kind: chapter.row.kind.name(),
+        source: &chapter.row.source,
+        id: &chapter.row.event_id,
+        user_id: &chapter.row.user_id,
+        outcome: chapter.row.outcome.name(),
+        reason: chapter.row.reason.map(crate::domain::Reason::name),
+        effects: chapter.effects.as_ref(),
+        degraded: &chapter.degraded,
+        late: chapter.row.late,
+        stream_sequence: chapter.row.stream_sequence,
+    }
+}
+
+fn headline(key: &str, holder: Option<Holder>, person: Option<&Person>) -> String {
+    let state = match (holder, person) {
+        (Some(Holder::Active(_)), Some(_)) => key.to_owned(),
+        (Some(Holder::Alias(_)), Some(person)) => format!("{key}, now {}", person.key),
+        (Some(Holder::Tombstone), _) => return format!("{key}: deleted"),
+        _ => return format!("{key}: nobody is known by this key"),
+    };
+    let Some(person) = person else { return state };
+    let provisional = if person.provisional { ", not created yet" } else { "" };
+    let profiles: Vec<String> = person
+        .profiles
+        .iter()
+        .map(|(name, profile)| format!("{name} {} ({})", profile.status.name(), profile.display_name))
+        .collect();
+    let degraded: Vec<&str> = person.degraded.iter().map(String::as_str).collect();
+    let degraded = if degraded.is_empty() { String::new() } else { format!("; degraded: {}", degraded.join(", ")) };
+    format!("{state}: version {}{provisional}; profiles: {}{degraded}", person.version, profiles.join(", "))
+}
+
+fn told(chapter: &Chapter) -> String {
+    let row = &chapter.row;
+    let mut text = format!("{}  {:<16} {:<9}", time_text(chapter), row.kind.name(), row.outcome.name());
+    if let Some(reason) = row.reason {
+        text.push_str(&format!(" {}", reason.name()));
+    }
+    if let Some(effects) = &chapter.effects {
+        text.push_str(&format!(" {}", deeds(effects).join("; ")));
+    }
+    if !chapter.degraded.is_empty() {
+        text.push_str(&format!("; dropped {}", chapter.degraded.join(", ")));
+    }
+    if row.late {
+        text.push_str("; came late");
+    }
+    text.push_str(&format!("  [{} {}]", row.source, row.event_id));
+    text
+}
+
+/// What an event changed, in words.
+fn deeds(effects: &Effects) -> Vec<String> {
+    let mut deeds = Vec::new();
+    let mut say = |text: String| deeds.push(text);
+    if let Some(began) = &effects.began {
+        say(format!("began as {began}"));
+    }
+    if effects.became_real {
+        say("became real".to_owned());
+    }
+    if let Some((from, to)) = &effects.key {
+        say(format!("{from} → {to}"));
+    }
+    if let Some(merged) = &effects.merged {
+        say(format!("merged with {merged}"));
+    }
+    if let Some(alias) = &effects.alias {
+        say(format!("{alias} points here"));
+    }
+    if !effects.profiles_made.is_empty() {
+        say(format!("made {}", effects.profiles_made.join(", ")));
+    }
+    if let Some((name, from, to)) = &effects.transition {
+        say(format!("{name} {from} → {to}"));
+    }
+    if let Some(organization) = &effects.joined {
+        say(format!("joined {organization}"));
+    }
+    if let Some(organization) = &effects.left {
+        say(format!("left {organization}"));
+    }
+    if !effects.fields.is_empty() {
+        say(format!("changed {}", effects.fields.join(", ")));
+    }
+    if !effects.tombstones.is_empty() {
+        say(format!("tombstones {}", effects.tombstones.join(", ")));
+    }
+    if deeds.is_empty() {
+        deeds.push("nothing new".to_owned());
+    }
+    deeds
+}
+
+fn time_text(chapter: &Chapter) -> String {
+    let time = chapter.row.position.time();
+    let nanos = i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
+    OffsetDateTime::from_unix_timestamp_nanos(nanos)
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_default()
+}

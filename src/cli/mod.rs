@@ -1,0 +1,119 @@
+//! The commands: what people and scripts say to Rollcall, and what it answers.
+//!
+//! Standard output belongs to the answers, standard error to logs, progress and errors.
+
+#![allow(clippy::print_stdout, reason = "the answers of the commands go to standard output")]
+
+mod check;
+mod dead;
+mod explain;
+mod migrate;
+mod publish;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, ConfigError};
+use crate::jetstream::BrokerError;
+use crate::store::StoreError;
+
+/// Keeps application profiles in step with the identity provider.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rollcall",
+    version,
+    about,
+    after_help = "Examples:\n  rollcall migrate                      make the tables\n  rollcall check                        find every problem of the set-up\n  rollcall run                          work until SIGTERM\n  rollcall publish events.jsonl         publish events\n  rollcall explain u1                   tell the whole history of a user\n\nEvery key of the configuration can be overridden by a variable, for example\n  ROLLCALL__STORE__URL=postgres://rollcall@db/app rollcall run\n\nExit codes: 0 done; 1 failed; 2 wrong usage, configuration or set-up."
+)]
+pub struct Cli {
+    /// Configuration file; without it ./config.toml if there is one, else the defaults.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Work: read events, keep the profiles right.
+    Run(run::Args),
+    /// Make the tables, and the file if it is SQLite.
+    Migrate(migrate::Args),
+    /// Look for problems of configuration, broker and database, all in one pass.
+    Check(check::Args),
+    /// Publish events from JSON lines.
+    Publish(publish::Args),
+    /// Tell the whole history of a user, in order.
+    Explain(explain::Args),
+    /// Look at dead letters.
+    #[command(subcommand)]
+    Dead(dead::Command),
+}
+
+/// Runs one command to its end; the returned code is the process's.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&anyhow::Error::from(error).context("the runtime cannot be started")),
+    };
+    let result = runtime.block_on(command(cli));
+    // Whatever is still at work is not waited for: it is not committed, or not acknowledged.
+    runtime.shutdown_background();
+    match result {
+        Ok(code) => code,
+        Err(error) => fail(&error),
+    }
+}
+
+async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
+    if let Command::Check(args) = &cli.command {
+        return check::run(args, cli.config.as_deref()).await;
+    }
+    let config = Config::load(cli.config.as_deref(), std::env::vars())?;
+    crate::telemetry::init(&config.telemetry)?;
+    match cli.command {
+        Command::Run(args) => run::run(&args, &config).await,
+        Command::Migrate(args) => migrate::run(&args, &config).await,
+        Command::Publish(args) => publish::run(&args, &config).await,
+        Command::Explain(args) => explain::run(&args, &config).await,
+        Command::Dead(dead::Command::List(args)) => dead::list(&args, &config).await,
+        Command::Check(args) => check::run(&args, cli.config.as_deref()).await,
+    }
+}
+
+/// Prints the chain of an error once.
+#[expect(clippy::print_stderr, reason = "the one place that tells a person what went wrong")]
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("rollcall: {error:#}");
+    ExitCode::from(if is_ours(error) { 2 } else { 1 })
+}
+
+/// Whether configuration or set-up has to be changed before another try can succeed.
+fn is_ours(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.is::<ConfigError>()
+            || cause.is::<Setup>()
+            || cause.downcast_ref::<BrokerError>().is_some_and(|error| !error.is_transient())
+            || cause
+                .downcast_ref::<StoreError>()
+                .is_some_and(|error| matches!(error, StoreError::NoFile { .. } | StoreError::Settings(_)))
+    })
+}
+
+/// Something that has to be set up first.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Setup(&'static str);
+
+/// One line of JSON on standard output. A closed pipe ends the program quietly, as it does any other.
+fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, value)?;
+    out.write_all(b"\n")?;
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! `rollcall run`
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use backoff::{BackoffBuilder as _, ExponentialBuilder};
+use tokio::sync::Notify;
+
+use super::{Setup, print_json};
+use crate::apply::Applier;
+use crate::config::Config;
+use crate::jetstream::{self, Broker};
+use crate::outbox::Relay;
+use crate::shutdown::Shutdown;
+use crate::store::{SchemaState, Store};
+use crate::worker::tally::Counts;
+use crate::worker::{self, Until};
+use crate::{clock, wiring};
+
+/// Arguments of `rollcall run`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  rollcall run                  work until SIGTERM or Ctrl-C\n  rollcall run --drain --json   work until nothing is left, then print the counts\n\nThe first SIGTERM finishes what is in hand within [worker] grace; a second one stops at once and loses nothing."
+)]
+pub(super) struct Args {
+    /// Stop when nothing is left to be done; dead letters count as done.
+    #[arg(long)]
+    drain: bool,
+    /// Print the counts as one JSON object on the last line.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
+    let shutdown = Shutdown::on_signals(config.worker.grace).context("signals cannot be listened for")?;
+    let Some((broker, store)) = ready(config, &shutdown).await? else { return Ok(ExitCode::SUCCESS) };
+    let began = clock::monotonic();
+    let applier = Applier::new(
+        store.clone(),
+        wiring::policy(config),
+        wiring::undertaker(config),
+        config.worker.max_component_events as u64,
+    )
+    .await?;
+    let told = Arc::new(Notify::new());
+    let relay = || Relay {
+        store: store.clone(),
+        publisher: broker.publisher(),
+        max_payload: broker.max_payload(),
+        batch: config.outbox.batch as u32,
+        poll: config.outbox.poll,
+    };
+    let relaying = shutdown.soft.child_token();
+    let relay_task = tokio::spawn(relay().run(Arc::clone(&told), relaying.clone()));
+    tracing::info!(
+        stream = config.consumer.stream,
+        consumer = config.consumer.durable,
+        store = config.store.url.redacted(),
+        lanes = config.worker.lanes,
+        "working"
+    );
+    let until = if args.drain { Until::Drained } else { Until::Stopped };
+    let settings = wiring::worker(config, until);
+    let counts = worker::run(&broker, Arc::new(applier), &wiring::intake(config), &settings, told, &shutdown).await?;
+    relaying.cancel();
+    tokio::select! {
+        _ = relay_task => {}
+        () = shutdown.hard.cancelled() => {}
+    }
+    empty_outbox(&relay(), args.drain, &shutdown).await;
+    broker.close().await;
+    report(args, &counts, began.elapsed())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Connects to both sides, waiting for what is merely away. None when we are stopped before.
+async fn ready(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Option<(Broker, Store)>> {
+    let settings = wiring::broker(config);
+    let Some(broker) = patiently("the broker", shutdown, || async {
+        jetstream::connect(&settings).await.map_err(|error| (error.is_transient(), error.into()))
+    })
+    .await?
+    else {
+        return Ok(None);
+    };
+    if let Some(warning) = broker.version_warning() {
+        tracing::warn!("{warning}");
+    }
+    let manage = wiring::manage(config);
+    broker.ensure_stream(&wiring::events(config), manage).await?;
+    broker.ensure_stream(&wiring::dead_letters(config), manage).await?;
+    broker.ensure_consumer(&wiring::consumer(config), manage).await?;
+    let settings = wiring::store(config);
+    let Some(store) = patiently("the database", shutdown, || async {
+        Store::open(&settings).await.map_err(|error| (error.is_away(), error.into()))
+    })
+    .await?
+    else {
+        return Ok(None);
+    };
+    match store.schema_state().await? {
+        SchemaState::Current => {}
+        SchemaState::Behind => {
+            return Err(Setup("the tables are missing or older than this version: run `rollcall migrate`").into());
+        }
+        SchemaState::Ahead => {
+            return Err(Setup("the tables were made by a newer version of Rollcall: run that version").into());
+        }
+    }
+    for warning in store.durability_warnings().await? {
+        tracing::warn!("{warning}");
+    }
+    Ok(Some((broker, store)))
+}
+
+/// Tries until it succeeds, the error is final (the flag says whether waiting helps), or we are stopped.
+async fn patiently<T, F>(what: &str, shutdown: &Shutdown, connect: impl Fn() -> F) -> anyhow::Result<Option<T>>
+where
+    F: Future<Output = Result<T, (bool, anyhow::Error)>>,
+{
+    let longest = Duration::from_secs(5);
+    let mut pauses = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(200))
+        .with_max_delay(longest)
+        .with_jitter()
+        .without_max_times()
+        .build();
+    let mut waiting = false;
+    loop {
+        let tried = tokio::select! {
+            tried = connect() => tried,
+            () = shutdown.soft.cancelled() => return Ok(None),
+        };
+        match tried {
+            Ok(done) => return Ok(Some(done)),
+            Err((true, error)) => {
+                if !waiting {
+                    tracing::warn!(error = format!("{error:#}"), "waiting for {what}");
+                    waiting = true;
+                }
+            }
+            Err((false, error)) => return Err(error),
+        }
+        tokio::select! {
+            () = shutdown.soft.cancelled() => return Ok(None),
+            () = tokio::time::sleep(pauses.next().unwrap_or(longest)) => {}
+        }
+    }
+}
+
+/// A drain ends with an empty outbox; a stop publishes what it can at once and leaves the rest for the next start.
+async fn empty_outbox(relay: &Relay, drain: bool, shutdown: &Shutdown) {
+    loop {
+        let drained = tokio::select! {
+            drained = relay.drain() => drained,
+            () = shutdown.hard.cancelled() => return,
+        };
+        match drained {
+            Ok(_) => return,
+            Err(error) => tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "the outbox waits"),
+        }
+        if !drain || shutdown.soft.is_cancelled() {
+            return;
+        }
+        tokio::select! {
+            () = shutdown.soft.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+    }
+}
+
+fn report(args: &Args, counts: &Counts, took: Duration) -> anyhow::Result<()> {
+    if args.json {
+        let mut report = serde_json::to_value(counts)?;
+        report["seconds"] = took.as_secs_f64().into();
+        return print_json(&report);
+    }
+    let outcomes = &counts.outcomes;
+    println!("applied    {}", outcomes.applied);
+    println!("duplicate  {}", outcomes.duplicate);
+    for (name, reasons) in [("ignored", &outcomes.ignored), ("rejected", &outcomes.rejected), ("dead", &counts.dead)] {
+        let total: u64 = reasons.values().sum();
+        let listed: Vec<String> = reasons.iter().map(|(reason, n)| format!("{reason} {n}")).collect();
+        let listed = if listed.is_empty() { String::new() } else { format!("  ({})", listed.join(", ")) };
+        println!("{name:<10} {total}{listed}");
+    }
+    Ok(())
+}

@@ -1,0 +1,280 @@
+//! The configuration as it is written: plain values with their defaults, unknown keys denied. Nothing here is checked
+//! beyond its kind; `validate` turns it into the high form. The field names are the keys of `config.toml`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+use toml::Table;
+
+use super::duration;
+use super::secret::Hidden;
+use super::{CreateOn, DisplayNameOwner, LogFormat, OnDelete, Status};
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Config {
+    pub nats: Nats,
+    pub consumer: Consumer,
+    pub store: Store,
+    pub worker: Worker,
+    pub profiles: Vec<Profile>,
+    pub customers: Customers,
+    pub source: Vec<Source>,
+    pub dead_letters: DeadLetters,
+    pub outbox: Outbox,
+    pub telemetry: Telemetry,
+}
+
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Nats {
+    pub url: Hidden,
+    pub url_file: Option<PathBuf>,
+    pub user: Option<String>,
+    pub password: Option<Hidden>,
+    pub password_file: Option<PathBuf>,
+    pub token: Option<Hidden>,
+    pub token_file: Option<PathBuf>,
+    pub nkey_file: Option<PathBuf>,
+    pub creds_file: Option<PathBuf>,
+    pub tls_required: bool,
+    pub tls_first: bool,
+    pub ca_file: Option<PathBuf>,
+    pub cert_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
+    pub inbox_prefix: Option<String>,
+    pub manage: bool,
+}
+
+impl Default for Nats {
+    fn default() -> Self {
+        Self {
+            url: Hidden::new("nats://127.0.0.1:4222"),
+            url_file: None,
+            user: None,
+            password: None,
+            password_file: None,
+            token: None,
+            token_file: None,
+            nkey_file: None,
+            creds_file: None,
+            tls_required: false,
+            tls_first: false,
+            ca_file: None,
+            cert_file: None,
+            key_file: None,
+            inbox_prefix: None,
+            manage: true,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Consumer {
+    pub stream: String,
+    pub subjects: Vec<String>,
+    pub durable: String,
+    pub ack_wait: Interval,
+    pub max_ack_pending: i64,
+    pub duplicate_window: Interval,
+    pub max_age: Interval,
+    pub max_bytes: i64,
+    pub max_msg_size: i64,
+}
+
+impl Default for Consumer {
+    fn default() -> Self {
+        Self {
+            stream: "USERS".into(),
+            subjects: vec!["user.>".into()],
+            durable: "rollcall".into(),
+            ack_wait: Interval::seconds(30),
+            max_ack_pending: 8000,
+            duplicate_window: Interval::seconds(120),
+            max_age: Interval::seconds(0),
+            max_bytes: -1,
+            max_msg_size: -1,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Store {
+    pub url: Hidden,
+    pub url_file: Option<PathBuf>,
+    pub schema: String,
+    pub table_prefix: String,
+    pub max_connections: i64,
+    pub statement_timeout: Interval,
+    pub lock_timeout: Interval,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            url: Hidden::new("sqlite://rollcall.db"),
+            url_file: None,
+            schema: "rollcall".into(),
+            table_prefix: String::new(),
+            max_connections: 8,
+            statement_timeout: Interval::seconds(10),
+            lock_timeout: Interval::seconds(3),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Worker {
+    pub lanes: i64,
+    pub batch_max: i64,
+    pub linger: Interval,
+    pub grace: Interval,
+    pub max_future: Interval,
+    pub max_component_events: i64,
+    pub protected: Vec<String>,
+    pub user_id_is_email: bool,
+    pub on_delete: OnDelete,
+}
+
+impl Default for Worker {
+    fn default() -> Self {
+        Self {
+            lanes: 2,
+            batch_max: 1000,
+            linger: Interval(Duration::from_millis(5)),
+            grace: Interval::seconds(20),
+            max_future: Interval::seconds(300),
+            max_component_events: 100_000,
+            protected: vec!["Administrator".into()],
+            user_id_is_email: false,
+            on_delete: OnDelete::Delete,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Profile {
+    #[serde(rename = "type")]
+    pub name: Option<String>,
+    pub initial_status: Status,
+    pub create_on: CreateOn,
+    pub activation_creates: Vec<String>,
+    pub attributes: Table,
+    pub synchronised: Vec<String>,
+    pub display_name: Vec<String>,
+    pub display_name_owner: DisplayNameOwner,
+}
+
+impl Default for Profile {
+    fn default() -> Self {
+        let sources = ["full_name", "first_name + last_name", "metadata.display_name", "username", "email", "user_id"];
+        Self {
+            name: None,
+            initial_status: Status::Draft,
+            create_on: CreateOn::Creation,
+            activation_creates: Vec::new(),
+            attributes: Table::new(),
+            synchronised: Vec::new(),
+            display_name: sources.map(String::from).to_vec(),
+            display_name_owner: DisplayNameOwner::Worker,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Customers {
+    pub profile_type: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Source {
+    #[serde(rename = "source")]
+    pub name: Option<String>,
+    pub key_prefix: String,
+    pub allow: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct DeadLetters {
+    pub stream: String,
+    pub subject_prefix: String,
+    pub max_age: Interval,
+    pub max_bytes: i64,
+}
+
+impl Default for DeadLetters {
+    fn default() -> Self {
+        Self {
+            stream: "DEAD_LETTERS".into(),
+            subject_prefix: "dead".into(),
+            max_age: Interval::seconds(0),
+            max_bytes: -1,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Outbox {
+    pub poll: Interval,
+    pub batch: i64,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self { poll: Interval::seconds(1), batch: 100 }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Telemetry {
+    pub log: String,
+    pub format: LogFormat,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self { log: "info".into(), format: LogFormat::Auto }
+    }
+}
+
+/// A length of time, written `"30s"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Interval(pub Duration);
+
+impl Interval {
+    const fn seconds(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+}
+
+impl<'de> Deserialize<'de> for Interval {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(IntervalVisitor)
+    }
+}
+
+struct IntervalVisitor;
+
+impl Visitor<'_> for IntervalVisitor {
+    type Value = Interval;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a duration in quotes: a whole number and ms, s, m, h or d, such as \"30s\"")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Interval, E> {
+        duration::parse(text).map(Interval).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+    }
+}

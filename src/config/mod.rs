@@ -1,0 +1,376 @@
+//! The configuration: read from a file and the environment, checked as a whole, then only values.
+//!
+//! The *low* form is what people write; the *high* form, here, is what the rest of the program gets: validated and ready
+//! to use, before any port opens. It must never reach out to a broker or a database, never show a secret in `Debug`,
+//! `Display` or an error, and never stop at the first problem when there are more.
+
+mod check;
+mod connect;
+mod document;
+mod duration;
+mod env;
+mod low;
+mod names;
+mod problem;
+mod profiles;
+mod secret;
+mod section;
+mod streams;
+mod url;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+pub use problem::{ConfigError, Origin, Problem};
+pub use secret::SecretUrl;
+
+use check::Check;
+use document::Document;
+use problem::Origins;
+
+/// Everything that can be configured, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The broker.
+    pub nats: Nats,
+    /// The stream of events and how it is read.
+    pub consumer: Consumer,
+    /// The database.
+    pub store: Store,
+    /// The worker loop and the rules that apply to every user.
+    pub worker: Worker,
+    /// The profile types, the default one first; never empty.
+    pub profiles: Vec<ProfileType>,
+    /// Memberships.
+    pub customers: Customers,
+    /// Rules for single sources of events; a source without one may send everything.
+    pub sources: Vec<Source>,
+    /// Where events go that could not be applied.
+    pub dead_letters: DeadLetters,
+    /// The relay of outgoing messages.
+    pub outbox: Outbox,
+    /// Logs.
+    pub telemetry: Telemetry,
+}
+
+/// `[nats]`
+#[derive(Debug, Clone)]
+pub struct Nats {
+    /// At least one address, `nats://` or `tls://`, all of one cluster; may contain credentials.
+    pub servers: Vec<SecretUrl>,
+    /// How to log in, beside what the addresses contain.
+    pub login: Login,
+    /// Encryption.
+    pub tls: Tls,
+    /// Subject prefix of replies to this client; `None` for the client's default.
+    pub inbox_prefix: Option<String>,
+    /// Whether missing streams and consumers are created.
+    pub manage: bool,
+}
+
+/// How to log in at the broker. The content of the files is read when the configuration is.
+#[derive(Debug, Clone)]
+pub enum Login {
+    /// Nothing, or what the address contains.
+    None,
+    /// User name and password.
+    Password {
+        /// The name.
+        user: String,
+        /// The password.
+        password: SecretString,
+    },
+    /// A token.
+    Token(SecretString),
+    /// The seed of an nkey.
+    Nkey(SecretString),
+    /// The text of a `.creds` file: token and seed.
+    Credentials(SecretString),
+}
+
+/// Encryption of the connection to the broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// Whether an unencrypted connection is refused; true whenever anything else of TLS is configured.
+    pub required: bool,
+    /// Whether the handshake comes before the server's greeting (`handshake_first` at the server).
+    pub first: bool,
+    /// A PEM file of authorities to trust; `None` for those of the system.
+    pub authority: Option<PathBuf>,
+    /// The certificate to show.
+    pub client: Option<ClientCertificate>,
+}
+
+/// A certificate of this client and its key, as PEM files that can be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The certificate.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+/// `[consumer]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consumer {
+    /// Name of the stream of events.
+    pub stream: String,
+    /// Its subjects, each below `user.`; never empty, no two overlap.
+    pub subjects: Vec<String>,
+    /// Name of the durable consumer.
+    pub durable: String,
+    /// How long the broker waits for an acknowledgement; at least a second.
+    pub ack_wait: Duration,
+    /// How many deliveries may be unsettled; at least `batch_max`.
+    pub max_ack_pending: i64,
+    /// How long the stream recognises a message id; at least 100 ms.
+    pub duplicate_window: Duration,
+    /// How long the stream keeps a message; zero for ever.
+    pub max_age: Duration,
+    /// How many bytes the stream keeps; -1 for no limit.
+    pub max_bytes: i64,
+    /// Largest message that the stream takes, in bytes with headers; -1 for the server's limit.
+    pub max_msg_size: i32,
+}
+
+/// `[store]`
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// Address of the database.
+    pub url: SecretUrl,
+    /// What kind of database that is.
+    pub backend: Backend,
+    /// PostgreSQL schema of the tables, a plain identifier.
+    pub schema: String,
+    /// Prefix of the table names in SQLite, a plain identifier or empty.
+    pub table_prefix: String,
+    /// Most connections to PostgreSQL.
+    pub max_connections: u32,
+    /// Longest time for one statement.
+    pub statement_timeout: Duration,
+    /// Longest wait for a lock (the busy timeout of SQLite); at most `statement_timeout`.
+    pub lock_timeout: Duration,
+}
+
+/// The two databases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Backend {
+    /// PostgreSQL; everything else is in the address.
+    Postgres,
+    /// SQLite: the file, relative to the working directory, taken literally.
+    Sqlite(PathBuf),
+}
+
+/// `[worker]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Worker {
+    /// Batches applied at the same time.
+    pub lanes: usize,
+    /// Most events in a batch.
+    pub batch_max: usize,
+    /// How long an unfinished batch waits for more.
+    pub linger: Duration,
+    /// How long a stop may take.
+    pub grace: Duration,
+    /// How far an event's time may be ahead of the broker's.
+    pub max_future: Duration,
+    /// Components of more events are not folded again.
+    pub max_component_events: usize,
+    /// Keys that are neither deleted nor renamed, compared ignoring case.
+    pub protected: Vec<String>,
+    /// Whether the key of a user is the address.
+    pub user_id_is_email: bool,
+    /// What becomes of the rows of a deleted person.
+    pub on_delete: OnDelete,
+}
+
+/// What becomes of the rows of a deleted person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDelete {
+    /// They go.
+    Delete,
+    /// They stay with `deleted_at`.
+    Archive,
+}
+
+/// One of `[[profiles]]`
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProfileType {
+    /// The key `type`: unique, 1 to 255 characters.
+    pub name: String,
+    /// The status of a new profile.
+    pub initial_status: Status,
+    /// When it is made.
+    pub create_on: CreateOn,
+    /// Configured types that a legal activation of this one makes where they are missing.
+    pub activation_creates: Vec<String>,
+    /// The attributes of a new profile, without `backfill`.
+    pub attributes: Map<String, Value>,
+    /// Laid over them for users that a backfill made: the table `attributes.backfill`.
+    pub backfill_attributes: Map<String, Value>,
+    /// Keys of the metadata that are kept in step in the attributes.
+    pub synchronised: Vec<String>,
+    /// Where the display name comes from: `full_name`, `first_name`, `last_name`, `first_name + last_name`, `username`,
+    /// `email`, `user_id` or `metadata.` and a key; the first present one wins. Never empty.
+    pub display_name: Vec<String>,
+    /// Who has the last word on it.
+    pub display_name_owner: DisplayNameOwner,
+}
+
+/// Where a profile stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Not yet in use.
+    Draft,
+    /// In use.
+    Active,
+    /// Put away.
+    Archived,
+}
+
+/// When a profile is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CreateOn {
+    /// With the user.
+    Creation,
+    /// When an event names the type, or an activation creates it.
+    Activation,
+}
+
+/// Who has the last word on a display name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DisplayNameOwner {
+    /// The worker keeps it in step with its sources.
+    Worker,
+    /// The worker sets it once.
+    Application,
+}
+
+/// `[customers]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Customers {
+    /// The configured profile type that stands for a membership.
+    pub profile_type: String,
+}
+
+/// One of `[[source]]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The CloudEvents source, compared exactly; unique.
+    pub source: String,
+    /// Put before every user key that it sends; may be empty.
+    pub key_prefix: String,
+    /// Names of the event types it may send; empty for all.
+    pub allow: Vec<String>,
+}
+
+/// `[dead_letters]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetters {
+    /// Name of the stream.
+    pub stream: String,
+    /// Put before the subject of the event, with a dot; no wildcards, not below `user`.
+    pub subject_prefix: String,
+    /// How long the stream keeps a message; zero for ever.
+    pub max_age: Duration,
+    /// How many bytes the stream keeps; -1 for no limit.
+    pub max_bytes: i64,
+}
+
+/// `[outbox]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outbox {
+    /// How often the relay looks when nothing woke it.
+    pub poll: Duration,
+    /// Most messages that it takes at a time.
+    pub batch: usize,
+}
+
+/// `[telemetry]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Telemetry {
+    /// What is logged, in the syntax of `RUST_LOG`, which wins.
+    pub log: String,
+    /// How it looks.
+    pub format: LogFormat,
+}
+
+/// The look of the logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// Reads `path`, which must exist; without one `./config.toml` if it exists, else the built-in defaults. Then the
+    /// variables `ROLLCALL__SECTION__KEY` of `env` override single keys. The files named by keys `…_file` are read.
+    ///
+    /// # Errors
+    /// All problems at once, each with its place and its remedy, unless the file is missing or is no text.
+    pub fn load(path: Option<&Path>, env: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let default = Path::new("config.toml");
+        let mut document = match path.or_else(|| default.exists().then_some(default)) {
+            Some(path) => read(path)?,
+            None => Document::default(),
+        };
+        env::apply(&mut document, env);
+        finish(document)
+    }
+}
+
+impl Default for Config {
+    /// The built-in defaults, which are those of the shipped `config.toml`.
+    fn default() -> Self {
+        high(low::Config::default(), &mut Check { origins: &Origins::default(), problems: Vec::new() })
+    }
+}
+
+fn read(path: &Path) -> Result<Document, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => ConfigError::Missing { path: path.to_owned() },
+        _ => ConfigError::Unreadable { path: path.to_owned(), source },
+    })?;
+    Document::read(&path.display().to_string(), &text).map_err(|problem| ConfigError::Invalid(vec![problem]))
+}
+
+fn finish(mut document: Document) -> Result<Config, ConfigError> {
+    let mut problems = std::mem::take(&mut document.problems);
+    let low = document.to_low().map_err(|problem| ConfigError::Invalid(vec![problem]))?;
+    let mut check = Check { origins: &document.origins, problems: Vec::new() };
+    let config = high(low, &mut check);
+    problems.append(&mut check.problems);
+    problems.sort_by_key(|problem| problem.origin.rank());
+    if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(problems)) }
+}
+
+fn high(low: low::Config, check: &mut Check<'_>) -> Config {
+    let worker = streams::worker(check, low.worker);
+    let consumer = streams::consumer(check, low.consumer, worker.batch_max);
+    let profiles = profiles::profiles(check, low.profiles);
+    Config {
+        nats: connect::nats(check, low.nats),
+        store: connect::store(check, low.store),
+        customers: profiles::customers(check, low.customers, &profiles),
+        sources: profiles::sources(check, low.source),
+        dead_letters: streams::dead_letters(check, low.dead_letters, &consumer),
+        outbox: streams::outbox(check, &low.outbox),
+        telemetry: streams::telemetry(check, low.telemetry),
+        consumer,
+        worker,
+        profiles,
+    }
+}

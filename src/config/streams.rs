@@ -1,0 +1,134 @@
+//! `[consumer]`, `[worker]`, `[dead_letters]`, `[outbox]` and `[telemetry]`.
+
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use super::check::Check;
+use super::low::Interval;
+use super::problem::At;
+use super::{Consumer, DeadLetters, Outbox, Telemetry, Worker, low, names};
+
+const YEAR: Duration = Duration::from_hours(24 * 365);
+/// The shortest window and age that the server accepts.
+const SHORTEST: Duration = Duration::from_millis(100);
+
+/// Checks `[worker]`.
+pub(super) fn worker(check: &mut Check<'_>, low: low::Worker) -> Worker {
+    let at = |key| At::new("worker", key);
+    for key in &low.protected {
+        check.text(at("protected"), key, 1..=255);
+    }
+    Worker {
+        lanes: check.number(at("lanes"), low.lanes, 1..=64),
+        batch_max: check.number(at("batch_max"), low.batch_max, 1..=10_000),
+        linger: check.duration(at("linger"), low.linger, Duration::ZERO..=Duration::from_secs(10)),
+        grace: check.duration(at("grace"), low.grace, Duration::from_secs(1)..=Duration::from_hours(1)),
+        max_future: check.duration(at("max_future"), low.max_future, Duration::ZERO..=YEAR),
+        max_component_events: check.number(at("max_component_events"), low.max_component_events, 1..=10_000_000),
+        protected: low.protected,
+        user_id_is_email: low.user_id_is_email,
+        on_delete: low.on_delete,
+    }
+}
+
+/// Checks `[consumer]`, which has to hold a batch of `batch_max` events.
+pub(super) fn consumer(check: &mut Check<'_>, low: low::Consumer, batch_max: usize) -> Consumer {
+    let at = |key| At::new("consumer", key);
+    name(check, at("stream"), &low.stream);
+    name(check, at("durable"), &low.durable);
+    subjects(check, at("subjects"), &low.subjects);
+    let max_ack_pending = check.number(at("max_ack_pending"), low.max_ack_pending, 1..=1_000_000);
+    if max_ack_pending < batch_max as i64 {
+        let remedy = format!("give at least {batch_max}, better four times that for each lane");
+        check.report(at("max_ack_pending"), "is less than \"batch_max\" in [worker]: no batch could fill", remedy);
+    }
+    let max_age = age(check, at("max_age"), low.max_age);
+    let window = check.duration(at("duplicate_window"), low.duplicate_window, SHORTEST..=YEAR);
+    if !max_age.is_zero() && window > max_age {
+        check.report(
+            at("duplicate_window"),
+            "is longer than \"max_age\"",
+            "give a shorter one: the server refuses this",
+        );
+    }
+    Consumer {
+        ack_wait: check.duration(at("ack_wait"), low.ack_wait, Duration::from_secs(1)..=Duration::from_hours(1)),
+        max_bytes: check.limit(at("max_bytes"), low.max_bytes, i64::MAX),
+        max_msg_size: check.limit(at("max_msg_size"), low.max_msg_size, i32::MAX),
+        stream: low.stream,
+        subjects: low.subjects,
+        durable: low.durable,
+        max_ack_pending,
+        duplicate_window: window,
+        max_age,
+    }
+}
+
+/// Checks `[dead_letters]`, which must not flow back into the consumer.
+pub(super) fn dead_letters(check: &mut Check<'_>, low: low::DeadLetters, consumer: &Consumer) -> DeadLetters {
+    let at = |key| At::new("dead_letters", key);
+    name(check, at("stream"), &low.stream);
+    if low.stream == consumer.stream {
+        check.report(at("stream"), "is the stream of [consumer] too", "give it another name");
+    }
+    let prefix = low.subject_prefix.as_str();
+    if !names::is_plain_subject(prefix) {
+        let remedy = "give a subject without wildcards and blanks, such as \"dead\"";
+        check.report(at("subject_prefix"), format_args!("is {prefix:?}"), remedy);
+    } else if matches!(prefix.split('.').next(), Some("user" | "_INBOX")) {
+        let remedy = "give another first word, such as \"dead\": a dead letter must never look like an event";
+        check.report(at("subject_prefix"), format_args!("is {prefix:?}"), remedy);
+    }
+    DeadLetters {
+        max_age: age(check, at("max_age"), low.max_age),
+        max_bytes: check.limit(at("max_bytes"), low.max_bytes, i64::MAX),
+        stream: low.stream,
+        subject_prefix: low.subject_prefix,
+    }
+}
+
+/// Checks `[outbox]`.
+pub(super) fn outbox(check: &mut Check<'_>, low: &low::Outbox) -> Outbox {
+    let at = |key| At::new("outbox", key);
+    Outbox {
+        poll: check.duration(at("poll"), low.poll, Duration::from_millis(10)..=Duration::from_hours(1)),
+        batch: check.number(at("batch"), low.batch, 1..=10_000),
+    }
+}
+
+/// Checks `[telemetry]`.
+pub(super) fn telemetry(check: &mut Check<'_>, low: low::Telemetry) -> Telemetry {
+    if low.log.trim().is_empty() || EnvFilter::try_new(&low.log).is_err() {
+        let remedy = "give a level, or targets with levels, such as \"info\" or \"warn,rollcall=debug\"";
+        check.report(At::new("telemetry", "log"), format_args!("is {:?}", low.log), remedy);
+    }
+    Telemetry { log: low.log, format: low.format }
+}
+
+fn name(check: &mut Check<'_>, at: At, name: &str) {
+    if !names::is_stream_name(name) {
+        let remedy = "give 1 to 255 characters without blanks and without . * > / \\";
+        check.report(at, format_args!("is {name:?}"), remedy);
+    }
+}
+
+fn age(check: &mut Check<'_>, at: At, age: Interval) -> Duration {
+    if age.0.is_zero() { age.0 } else { check.duration(at, age, SHORTEST..=100 * YEAR) }
+}
+
+fn subjects(check: &mut Check<'_>, at: At, subjects: &[String]) {
+    if subjects.is_empty() {
+        check.report(at, "is empty", "give at least one, such as \"user.>\"");
+    }
+    for (index, subject) in subjects.iter().enumerate() {
+        if !names::is_subject(subject) || !subject.starts_with("user.") {
+            let remedy = "give subjects below \"user.\", with * for one word and > for the rest, such as \"user.>\"";
+            check.report(at, format_args!("contains {subject:?}"), remedy);
+        }
+        if let Some(other) = subjects[..index].iter().find(|other| names::overlap(other, subject)) {
+            let remedy = "leave one of them out: the server refuses this";
+            check.report(at, format_args!("contains {other:?} and {subject:?}, which overlap"), remedy);
+        }
+    }
+}

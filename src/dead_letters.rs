@@ -1,0 +1,195 @@
+//! What could not be applied, as a message a person can look at: the payload byte for byte, and in headers where it
+//! came from and why it is here.
+
+use sha2::{Digest as _, Sha256};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::domain::Reason;
+use crate::envelope::Incoming;
+use crate::store::{LedgerRow, Letter};
+
+/// Prefix of the headers that are ours.
+const OURS: &str = "Rollcall-";
+
+/// Builds dead letters for one stream of events.
+#[derive(Debug, Clone)]
+pub struct Undertaker {
+    /// Prefix of the subjects, `dead` by default: `user.created` goes to `dead.user.created`.
+    pub subject_prefix: String,
+    /// Name of the stream the events come from.
+    pub stream: String,
+}
+
+/// What a dead letter says besides the message itself.
+struct Account<'a> {
+    reason: Reason,
+    error: &'a str,
+    identity: Option<(&'a str, &'a str)>,
+    subject: &'a str,
+    sequence: u64,
+    published: OffsetDateTime,
+    message_id: Option<&'a str>,
+    now: OffsetDateTime,
+}
+
+impl Undertaker {
+    /// The dead letter of a message that was just delivered.
+    pub fn bury(
+        &self,
+        message: &Incoming<'_>,
+        reason: Reason,
+        error: &str,
+        identity: Option<(&str, &str)>,
+        now: OffsetDateTime,
+    ) -> Letter {
+        let message_id = header(message.headers, "nats-msg-id");
+        let account = Account {
+            reason,
+            error,
+            identity,
+            subject: message.subject,
+            sequence: message.sequence,
+            published: message.published,
+            message_id,
+            now,
+        };
+        let mut headers: Vec<(String, String)> = message.headers.iter().filter_map(carried_over).collect();
+        headers.extend(self.account_headers(&account));
+        self.letter(&account, headers, message.payload.to_vec())
+    }
+
+    /// The dead letter of an event that was applied until a later fold saw it differently. Its message is long
+    /// acknowledged, so it is made again in structured form from the ledger.
+    pub fn bury_recorded(&self, row: &LedgerRow, reason: Reason, now: OffsetDateTime) -> Letter {
+        let error = "a late event changed the history that this event was applied to";
+        let account = Account {
+            reason,
+            error,
+            identity: Some((&row.source, &row.event_id)),
+            subject: &row.subject,
+            sequence: row.stream_sequence.unsigned_abs(),
+            published: row.published,
+            message_id: None,
+            now,
+        };
+        let mut headers = vec![("Content-Type".to_owned(), "application/cloudevents+json".to_owned())];
+        headers.extend(self.account_headers(&account));
+        headers.push((format!("{OURS}Payload"), "made again from the ledger".to_owned()));
+        self.letter(&account, headers, structured(row).into_bytes())
+    }
+
+    fn letter(&self, account: &Account<'_>, headers: Vec<(String, String)>, payload: Vec<u8>) -> Letter {
+        Letter {
+            message_id: self.message_id(account.sequence, account.published),
+            reason: account.reason,
+            stream_sequence: account.sequence as i64,
+            identity: account.identity.map(|(source, id)| (source.to_owned(), id.to_owned())),
+            error: account.error.to_owned(),
+            subject: format!("{}.{}", self.subject_prefix, account.subject),
+            headers,
+            payload,
+        }
+    }
+
+    /// One letter per message, however often it is delivered. The time tells a stream from its successor of the same name.
+    fn message_id(&self, sequence: u64, published: OffsetDateTime) -> String {
+        format!("dlq:{}:{sequence}:{}", self.stream, published.unix_timestamp_nanos())
+    }
+
+    fn account_headers(&self, account: &Account<'_>) -> Vec<(String, String)> {
+        let now = time_text(account.now);
+        let mut headers = vec![
+            ("Reason", account.reason.name().to_owned()),
+            ("Remedy", account.reason.remedy().to_owned()),
+            ("Error", one_line(account.error)),
+            ("Stream", self.stream.clone()),
+            ("Subject", account.subject.to_owned()),
+            ("Sequence", account.sequence.to_string()),
+            ("Time", time_text(account.published)),
+            ("Attempts", "1".to_owned()),
+            ("First-Attempt", now.clone()),
+            ("Last-Attempt", now),
+            ("Version", env!("CARGO_PKG_VERSION").to_owned()),
+            ("Fingerprint", fingerprint(account)),
+        ];
+        headers.extend(account.message_id.map(|id| ("Message-Id", one_line(id))));
+        if let Some((source, id)) = account.identity {
+            headers.push(("Source", one_line(source)));
+            headers.push(("Event-Id", one_line(id)));
+        }
+        headers.into_iter().map(|(name, value)| (format!("{OURS}{name}"), value)).collect()
+    }
+}
+
+/// Commands to `JetStream` must not be obeyed again, and nobody else writes our headers.
+fn carried_over((name, value): &(String, String)) -> Option<(String, String)> {
+    let lower = name.to_ascii_lowercase();
+    if lower.starts_with("rollcall-") {
+        return None;
+    }
+    if lower.starts_with("nats-") {
+        return Some((format!("{OURS}Original-{name}"), one_line(value)));
+    }
+    Some((name.clone(), value.clone()))
+}
+
+/// The value of a header, by name in lower case.
+pub fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+}
+
+/// The value of one of our own headers on a dead letter.
+pub fn our_header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    header(headers, &format!("{OURS}{name}"))
+}
+
+/// Groups letters that died of the same thing: same reason, error and type of event.
+fn fingerprint(account: &Account<'_>) -> String {
+    let kind: Vec<&str> = account.subject.split('.').take(2).collect();
+    let digest = Sha256::digest(format!("{}\n{}\n{}", account.reason.name(), account.error, kind.join(".")));
+    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn structured(row: &LedgerRow) -> String {
+    let mut event = serde_json::json!({
+        "specversion": "1.0",
+        "type": row.kind.name(),
+        "source": row.source,
+        "id": row.event_id,
+        "time": position_time(row),
+        "data": "data",
+    });
+    if !row.sequence.is_empty() {
+        event["sequence"] = row.sequence.clone().into();
+    }
+    if row.backfill {
+        event["createdvia"] = "backfill".into();
+    }
+    // The data goes in as it was stored, byte for byte.
+    let data = serde_json::value::RawValue::from_string(row.data.clone());
+    let mut parts: Vec<String> = Vec::new();
+    for (name, value) in event.as_object().into_iter().flatten() {
+        let value = match (&data, name.as_str()) {
+            (Ok(data), "data") => data.get().to_owned(),
+            _ => value.to_string(),
+        };
+        parts.push(format!("\"{name}\":{value}"));
+    }
+    format!("{{{}}}", parts.join(","))
+}
+
+fn position_time(row: &LedgerRow) -> String {
+    let time = row.position.time();
+    let nanos = i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
+    OffsetDateTime::from_unix_timestamp_nanos(nanos).map(time_text).unwrap_or_default()
+}
+
+fn time_text(time: OffsetDateTime) -> String {
+    time.format(&Rfc3339).unwrap_or_default()
+}
+
+/// A header is one line.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

@@ -1,0 +1,105 @@
+//! What is stored about keys, and the world that it makes.
+
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+use super::component::{Plan, Stored};
+use super::person::Person;
+use super::position::Position;
+use super::world::{Holder, World};
+
+/// What is stored about a key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyRow {
+    /// The key.
+    pub key: String,
+    /// The root of its component.
+    pub root: String,
+    /// What it stands for.
+    pub holder: StoredHolder,
+    /// On a root: the greatest position of its component.
+    pub newest: Option<Position>,
+    /// On a root: the events of its component.
+    pub events: u64,
+}
+
+/// [`Holder`] as it is stored: by the row name of the person.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StoredHolder {
+    /// Nobody: the key is known only from events that changed nothing.
+    Unknown,
+    /// The current key of this person.
+    Active(Box<Person>),
+    /// A key that the person with this row left.
+    Alias(Uuid),
+    /// A key whose person was deleted.
+    Tombstone,
+}
+
+impl World {
+    /// The world that stored keys make, with the departed people that belong to it.
+    pub fn from_rows<'a>(rows: impl Iterator<Item = &'a KeyRow> + Clone, departed: Vec<Person>) -> Self {
+        let mut world = Self::default();
+        let mut ids = BTreeMap::new();
+        for row in rows.clone() {
+            if let StoredHolder::Active(person) = &row.holder {
+                let name = person.row;
+                let id = world.admit(Person::clone(person));
+                ids.extend(name.map(|name| (name, id)));
+                world.admit_key(&row.key, Holder::Active(id));
+            }
+        }
+        for row in rows {
+            match &row.holder {
+                StoredHolder::Alias(name) => {
+                    if let Some(id) = ids.get(name) {
+                        world.admit_key(&row.key, Holder::Alias(*id));
+                    }
+                }
+                StoredHolder::Tombstone => world.admit_key(&row.key, Holder::Tombstone),
+                StoredHolder::Active(_) | StoredHolder::Unknown => {}
+            }
+        }
+        for person in departed {
+            world.admit(person);
+        }
+        world
+    }
+}
+
+/// The keys of `rows` and `new` whose row changes.
+pub(super) fn changed_keys(rows: &BTreeMap<String, KeyRow>, new: &World, plan: &Plan) -> Vec<KeyRow> {
+    let keys = rows.keys().chain(new.holders.keys().filter(|key| !rows.contains_key(*key)));
+    keys.filter_map(|key| {
+        let row = key_row(key, rows.get(key), new, plan);
+        (rows.get(key) != Some(&row)).then_some(row)
+    })
+    .collect()
+}
+
+fn key_row(key: &str, was: Option<&KeyRow>, new: &World, plan: &Plan) -> KeyRow {
+    let root = was.map_or(key, |row| row.root.as_str());
+    let root = plan.merged.get(root).map_or(root, String::as_str);
+    let stored = plan.components.get(root).filter(|_| root == key);
+    let (newest, events) = match (stored, was) {
+        (Some(Stored { newest, events, .. }), _) => (newest.clone(), *events),
+        (None, Some(was)) if root == key => (was.newest.clone(), was.events),
+        _ => (None, 0),
+    };
+    KeyRow { key: key.to_owned(), root: root.to_owned(), holder: stored_holder(key, new), newest, events }
+}
+
+fn stored_holder(key: &str, new: &World) -> StoredHolder {
+    match new.holders.get(key) {
+        Some(Holder::Active(id)) => match new.persons.get(id) {
+            Some(person) => StoredHolder::Active(Box::new(person.stripped())),
+            None => StoredHolder::Unknown,
+        },
+        Some(Holder::Alias(id)) => match new.persons.get(id).and_then(|person| person.row) {
+            Some(row) => StoredHolder::Alias(row),
+            None => StoredHolder::Unknown,
+        },
+        Some(Holder::Tombstone) => StoredHolder::Tombstone,
+        None => StoredHolder::Unknown,
+    }
+}

@@ -1,0 +1,35 @@
+//! What should the world become? The fold and everything it needs: events, their order, people,
+//! their profiles and customers, and the policy an event is judged by.
+//!
+//! Pure: value types only. No clock, no I/O, no async, no logging, nothing else of the crate.
+
+pub mod event;
+pub mod position;
+pub mod policy;
+pub mod profile;
+pub mod person;
+pub mod world;
+mod rename;
+mod membership;
+mod transition;
+pub mod verdict;
+pub mod component;
+pub mod keys;
+pub mod rows;
+pub mod refold;
+pub mod diff;
+pub mod story;
+
+pub use component::{Plan, Planned, Stored, plan};
+pub use diff::{Difference, difference, name_rows};
+pub use event::{Body, Change, Event, EventRef, Kind, Patch};
+pub use keys::{KeyRow, StoredHolder};
+pub use person::{Customer, Fields, Person, Via};
+pub use policy::{CreateOn, DisplayOwner, OnDelete, Policy, ProfileRule, SourceRule};
+pub use position::{Position, Timestamp};
+pub use profile::{Profile, Status};
+pub use refold::{Entry, Refolded, refold};
+pub use rows::{CUSTOMER_COLUMNS, CustomerChange, CustomerRow, PROFILE_COLUMNS, ProfileChange, ProfileRow};
+pub use story::{Story, story};
+pub use verdict::{Effects, Outcome, Reason, Verdict};
+pub use world::{Holder, PersonId, World};

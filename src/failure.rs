@@ -1,0 +1,29 @@
+//! Whose fault is it? The class of a failure decides what happens next.
+
+use crate::store::StoreError;
+
+/// What kind of failure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// The database is away, full, read-only or wrongly set up: wait and try again, for ever.
+    World,
+    /// Somebody else was faster: try again at once.
+    Contended,
+}
+
+/// The class of an error of the store. Codes that are not known are the world's: waiting loses nothing.
+pub fn class(error: &StoreError) -> Class {
+    match error {
+        StoreError::Moved | StoreError::Overtaken => Class::Contended,
+        StoreError::Database(_) => match error.code().as_deref() {
+            // PostgreSQL: serialization failure, deadlock, lock timeout. SQLite: busy and its variants, locked.
+            Some("40001" | "40P01" | "55P03" | "5" | "261" | "517" | "773" | "6" | "262") => Class::Contended,
+            _ => Class::World,
+        },
+        StoreError::Slow(_)
+        | StoreError::Unreadable { .. }
+        | StoreError::NoFile { .. }
+        | StoreError::Died(_)
+        | StoreError::Settings(_) => Class::World,
+    }
+}

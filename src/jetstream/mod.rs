@@ -1,0 +1,216 @@
+//! The broker: streams, deliveries, publishing. The only user of async-nats; imports nothing of the crate.
+//!
+//! Acknowledgements are hints here, never proofs (a server that is killed forgets them): the ledger
+//! decides what was done. Nothing that exists on the broker is ever changed silently.
+
+mod connect;
+mod consumer;
+mod delivery;
+mod difference;
+mod error;
+mod publisher;
+mod reader;
+mod topology;
+mod version;
+
+use std::fmt;
+use std::time::Duration;
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::consumer::Info as ConsumerInfo;
+use async_nats::jetstream::response::Response;
+use async_nats::jetstream::{Error as ApiError, ErrorCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+
+pub use connect::{ConnectSettings, TlsMode, connect};
+pub use consumer::{Deliveries, PullSettings};
+pub use delivery::{Acker, Delivery, ack_all};
+pub use difference::Difference;
+pub use error::BrokerError;
+pub use publisher::{Ack, Outgoing, PublishWindow, Publisher, Tally};
+pub use reader::{StoredMessage, StoredMessages};
+pub use topology::{ConsumerSettings, Manage, Removal, StreamSettings, WhenFull};
+pub use version::{ADVISED, OLDEST, Version, judge_version};
+
+/// What calls without parameters send; the server refuses `null`.
+const NO_PARAMETERS: NoParameters = NoParameters {};
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+#[derive(Serialize)]
+struct NoParameters {}
+
+/// A connection to the broker. Cheap to clone; reconnects by itself until it is dropped or closed.
+#[derive(Clone)]
+pub struct Broker {
+    client: async_nats::Client,
+    context: Context,
+    servers: String,
+    version: String,
+    version_warning: Option<String>,
+    trouble: watch::Receiver<Option<String>>,
+}
+
+/// What a durable consumer still has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// Messages never delivered yet.
+    pub pending: u64,
+    /// Messages delivered and not yet acknowledged.
+    pub ack_pending: u64,
+    /// Of those, how many were delivered more than once.
+    pub redelivered: u64,
+}
+
+impl Backlog {
+    /// Nothing to deliver and nothing in hand.
+    pub fn is_empty(&self) -> bool {
+        self.pending == 0 && self.ack_pending == 0
+    }
+}
+
+impl Broker {
+    /// The server's version as it reports it.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Why another server version is advised, for one line in the log; None where there is nothing to say.
+    pub fn version_warning(&self) -> Option<&str> {
+        self.version_warning.as_deref()
+    }
+
+    /// The configured addresses without credentials.
+    pub fn servers(&self) -> &str {
+        &self.servers
+    }
+
+    /// True while the connection stands.
+    pub fn is_connected(&self) -> bool {
+        self.client.connection_state() == async_nats::connection::State::Connected
+    }
+
+    /// The last complaint of server or client since the connection was made, for readiness and logs.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.borrow().clone()
+    }
+
+    /// The largest message (payload and headers) that the server takes, in bytes.
+    pub fn max_payload(&self) -> usize {
+        self.client.max_payload()
+    }
+
+    /// Asks the broker what a consumer still has to do.
+    pub async fn backlog(&self, stream: &str, durable: &str) -> Result<Backlog, BrokerError> {
+        let info = self.consumer_info(stream, durable).await?;
+        Ok(Backlog {
+            pending: info.num_pending,
+            ack_pending: info.num_ack_pending as u64,
+            redelivered: info.num_redelivered as u64,
+        })
+    }
+
+    /// Hands what was written to the server and ends the client, within two seconds in any case.
+    pub async fn close(&self) {
+        let closing = async {
+            // Without a round trip the acknowledgements may still sit in the socket buffer when we exit.
+            if self.client.flush().await.is_ok() {
+                let _ = self.client.drain().await;
+            }
+        };
+        if tokio::time::timeout(CLOSE_TIMEOUT, closing).await.is_err() {
+            tracing::warn!(
+                "the broker did not take the last acknowledgements, their events will be delivered again"
+            );
+        }
+    }
+
+    /// One call of the `JetStream` API. The outer error is ours to map, the inner one the server's answer.
+    async fn api<T: DeserializeOwned>(
+        &self,
+        doing: &str,
+        subject: String,
+        request: &impl Serialize,
+    ) -> Result<Result<T, ApiError>, BrokerError> {
+        let mut trouble = self.trouble.clone();
+        trouble.mark_unchanged();
+        // A missing permission is answered with an event, not with a reply: without this the call would just time out.
+        let denied = async {
+            while trouble.changed().await.is_ok() {
+                match trouble.borrow_and_update().clone() {
+                    Some(text) if is_denial(&text, &subject) => return text,
+                    _ => {}
+                }
+            }
+            std::future::pending().await
+        };
+        let answer = tokio::select! {
+            biased;
+            answer = self.context.request(subject.clone(), request) => answer,
+            reason = denied => return Err(BrokerError::Denied { doing: doing.to_owned(), reason }),
+        };
+        match answer.map_err(|error| BrokerError::from_request(doing, error))? {
+            Response::Ok(value) => Ok(Ok(value)),
+            Response::Err { error } => Ok(Err(error)),
+        }
+    }
+
+    /// Account information is the cheapest call that proves `JetStream`. A user without the right to it is fine:
+    /// the streams it may see are asked for right afterwards.
+    async fn prove_jetstream(&self) -> Result<(), BrokerError> {
+        let off = || BrokerError::NoJetStream {
+            servers: self.servers.clone(),
+        };
+        let doing = "asking for JetStream";
+        match self
+            .api::<serde_json::Value>(doing, "INFO".to_owned(), &NO_PARAMETERS)
+            .await
+        {
+            Ok(Ok(_)) | Err(BrokerError::Denied { .. }) => Ok(()),
+            Err(BrokerError::NoResponders { .. }) => Err(off()),
+            Ok(Err(error)) => match error.error_code() {
+                ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
+                    Err(off())
+                }
+                _ => Err(BrokerError::Api {
+                    doing: doing.to_owned(),
+                    source: error,
+                }),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn consumer_info(
+        &self,
+        stream: &str,
+        durable: &str,
+    ) -> Result<ConsumerInfo, BrokerError> {
+        let doing = format!("asking about consumer {durable} of stream {stream}");
+        let subject = format!("CONSUMER.INFO.{stream}.{durable}");
+        self.api(&doing, subject, &NO_PARAMETERS)
+            .await?
+            .map_err(|source| match source.error_code() {
+                ErrorCode::STREAM_NOT_FOUND => topology::stream_missing(stream),
+                ErrorCode::CONSUMER_NOT_FOUND => topology::consumer_missing(stream, durable),
+                _ => BrokerError::Api { doing, source },
+            })
+    }
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker")
+            .field("servers", &self.servers)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The server names the subject, or the reply subject that may not be subscribed to.
+fn is_denial(text: &str, api_subject: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    lower.contains("permissions violation")
+        && (text.contains(&format!(".{api_subject}\"")) || lower.contains("for subscription to"))
+}

@@ -1,0 +1,144 @@
+//! The relay: publishes what the transactions wrote into the outbox, in order, at least once, under message ids that
+//! make a second time harmless.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backoff::{BackoffBuilder as _, ExponentialBuilder};
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::jetstream::{BrokerError, Outgoing, Publisher};
+use crate::store::{OutboxRow, Store, StoreError};
+
+/// Messages on their way at the same time: a nats-server that syncs every write times out on wide windows.
+const IN_FLIGHT: usize = 64;
+/// How long a message is tried before the batch is begun anew.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// What a message takes on the wire beside payload and headers.
+const FRAMING: usize = 4096;
+
+/// What the relay works with.
+pub struct Relay {
+    /// Where the messages wait.
+    pub store: Store,
+    /// Where they go.
+    pub publisher: Publisher,
+    /// Largest message the broker takes, in bytes.
+    pub max_payload: usize,
+    /// Messages read at a time.
+    pub batch: u32,
+    /// How often to look without being told.
+    pub poll: Duration,
+}
+
+/// Why a round of the relay ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// The outbox cannot be read or cleared.
+    #[error("the outbox cannot be read")]
+    Store(#[from] StoreError),
+    /// The broker does not take a message.
+    #[error("a message of the outbox cannot be published")]
+    Broker(#[from] BrokerError),
+}
+
+impl Relay {
+    /// Relays until it is stopped. Failures are waited out: what is not published stays in the outbox.
+    pub async fn run(self, told: Arc<Notify>, stop: CancellationToken) {
+        let mut pauses = None;
+        loop {
+            let pause = match self.drain().await {
+                Ok(_) => {
+                    if pauses.take().is_some() {
+                        tracing::info!("the outbox is being published again");
+                    }
+                    self.poll
+                }
+                Err(error) => {
+                    if pauses.is_none() {
+                        let error = anyhow::Error::from(error);
+                        tracing::warn!(error = format!("{error:#}"), "the outbox waits");
+                    }
+                    let builder = ExponentialBuilder::default()
+                        .with_min_delay(Duration::from_millis(200))
+                        .with_max_delay(Duration::from_secs(5))
+                        .with_jitter()
+                        .without_max_times();
+                    pauses.get_or_insert_with(|| builder.build()).next().unwrap_or(self.poll)
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = told.notified(), if pauses.is_none() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Publishes until the outbox is empty; returns how many.
+    ///
+    /// # Errors
+    /// When the database or the broker does not answer; nothing is lost then.
+    pub async fn drain(&self) -> Result<u64, RelayError> {
+        let mut published = 0;
+        loop {
+            let rows = self.store.outbox(self.batch).await?;
+            if rows.is_empty() {
+                return Ok(published);
+            }
+            let ids: Vec<i64> = rows.iter().map(|row| row.outbox_id).collect();
+            let mut window = self.publisher.window(IN_FLIGHT, PATIENCE);
+            for row in rows {
+                window.push(outgoing(row, self.max_payload)).await?;
+            }
+            window.finish().await?;
+            self.store.published(&ids).await?;
+            published += ids.len() as u64;
+        }
+    }
+}
+
+/// A payload that fits the broker alone may not fit with what a dead letter says about it: then the letter refers to
+/// the original by its stream and sequence, and proves it by length and hash.
+fn outgoing(row: OutboxRow, max_payload: usize) -> Outgoing {
+    let mut headers = row.headers;
+    let size: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+    let payload = if size + row.payload.len() + FRAMING > max_payload {
+        let hash = Sha256::digest(&row.payload);
+        let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        headers.push(("Rollcall-Payload".to_owned(), "omitted, see stream and sequence".to_owned()));
+        headers.push(("Rollcall-Payload-Bytes".to_owned(), row.payload.len().to_string()));
+        headers.push(("Rollcall-Payload-Sha256".to_owned(), hash));
+        Bytes::new()
+    } else {
+        Bytes::from(row.payload)
+    };
+    Outgoing { subject: row.subject, headers, payload, message_id: row.message_id }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(bytes: usize) -> OutboxRow {
+        OutboxRow {
+            outbox_id: 1,
+            message_id: "m".to_owned(),
+            subject: "dead.user.created".to_owned(),
+            headers: vec![("Rollcall-Reason".to_owned(), "undecodable".to_owned())],
+            payload: vec![b'x'; bytes],
+        }
+    }
+
+    #[test]
+    fn a_payload_that_does_not_fit_is_referred_to() {
+        let small = outgoing(row(1_000), 1_048_576);
+        assert_eq!(small.payload.len(), 1_000);
+        let large = outgoing(row(1_048_576), 1_048_576);
+        assert!(large.payload.is_empty());
+        assert!(large.headers.contains(&("Rollcall-Payload-Bytes".to_owned(), "1048576".to_owned())));
+    }
+}

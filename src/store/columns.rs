@@ -1,0 +1,159 @@
+//! How values of the domain stand in columns, the same in both databases.
+
+use std::collections::BTreeSet;
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::StoreError;
+use crate::domain::{
+    CustomerChange, Kind, Outcome, Person, Policy, ProfileChange, Reason, StoredHolder, Verdict,
+};
+
+/// The number of a holder in the column `holder`.
+pub(super) fn holder_number(holder: &StoredHolder) -> i16 {
+    match holder {
+        StoredHolder::Unknown => 0,
+        StoredHolder::Active(_) => 1,
+        StoredHolder::Alias(_) => 2,
+        StoredHolder::Tombstone => 3,
+    }
+}
+
+/// The columns `person` and `state` of a holder.
+pub(super) fn holder_columns(holder: &StoredHolder) -> Result<(Option<Uuid>, Option<String>), StoreError> {
+    match holder {
+        StoredHolder::Unknown | StoredHolder::Tombstone => Ok((None, None)),
+        StoredHolder::Alias(person) => Ok((Some(*person), None)),
+        StoredHolder::Active(person) => Ok((person.row, Some(person_text(person)?))),
+    }
+}
+
+pub(super) fn holder_of(number: i64, person: Option<Uuid>, state: Option<&str>) -> Result<StoredHolder, StoreError> {
+    match (number, person, state) {
+        (0, _, _) => Ok(StoredHolder::Unknown),
+        (1, _, Some(state)) => Ok(StoredHolder::Active(Box::new(person_of(state)?))),
+        (2, Some(person), _) => Ok(StoredHolder::Alias(person)),
+        (3, _, _) => Ok(StoredHolder::Tombstone),
+        _ => Err(unreadable("key", format!("holder {number} without what belongs to it"))),
+    }
+}
+
+pub(super) fn person_text(person: &Person) -> Result<String, StoreError> {
+    serde_json::to_string(person).map_err(|error| unreadable("person", error))
+}
+
+pub(super) fn person_of(state: &str) -> Result<Person, StoreError> {
+    serde_json::from_str(state).map_err(|error| unreadable("person", error))
+}
+
+pub(super) fn headers_text(headers: &[(String, String)]) -> Result<String, StoreError> {
+    serde_json::to_string(headers).map_err(|error| unreadable("headers", error))
+}
+
+pub(super) fn headers_of(text: &str) -> Result<Vec<(String, String)>, StoreError> {
+    serde_json::from_str(text).map_err(|error| unreadable("headers", error))
+}
+
+/// The column `effects` of an event: JSON, or nothing when it changed nothing.
+///
+/// # Errors
+/// Never in practice: effects are plain values.
+pub fn effects_text(verdict: &Verdict) -> Result<Option<String>, StoreError> {
+    if verdict.outcome != Outcome::Applied {
+        return Ok(None);
+    }
+    serde_json::to_string(&verdict.effects).map(Some).map_err(|error| unreadable("effects", error))
+}
+
+/// The column `degraded` of an event: a JSON list of field names, or nothing when none was dropped.
+///
+/// # Errors
+/// Never in practice: names are plain values.
+pub fn degraded_text(verdict: &Verdict) -> Result<Option<String>, StoreError> {
+    if verdict.degraded.is_empty() {
+        return Ok(None);
+    }
+    serde_json::to_string(&verdict.degraded).map(Some).map_err(|error| unreadable("degraded", error))
+}
+
+pub(super) fn kind_of(name: &str) -> Result<Kind, StoreError> {
+    Kind::from_name(name).ok_or_else(|| unreadable("type", format!("{name:?} is not known to this version")))
+}
+
+pub(super) fn outcome_of(name: &str) -> Result<Outcome, StoreError> {
+    Outcome::from_name(name).ok_or_else(|| unreadable("outcome", format!("{name:?} is not known to this version")))
+}
+
+pub(super) fn reason_of(name: Option<&str>) -> Result<Option<Reason>, StoreError> {
+    name.map(|name| {
+        Reason::from_name(name).ok_or_else(|| unreadable("reason", format!("{name:?} is not known to this version")))
+    })
+    .transpose()
+}
+
+/// An instant of the public columns, given in microseconds since 1970.
+pub(super) fn instant(micros: i64) -> Result<OffsetDateTime, StoreError> {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).map_err(|error| unreadable("time", error))
+}
+
+/// Rows `(row, old place, new place)` that stand where another wants to go.
+fn in_the_way(moves: impl Iterator<Item = (Uuid, Place, Place)> + Clone) -> Vec<Uuid> {
+    let moving = moves.filter(|(_, old, new)| old != new);
+    let wanted: BTreeSet<Place> = moving.clone().map(|(_, _, new)| new).filter(Option::is_some).collect();
+    moving.filter(|(_, old, _)| wanted.contains(old)).map(|(row, _, _)| row).collect()
+}
+
+pub(super) fn unreadable(what: &'static str, problem: impl std::fmt::Display) -> StoreError {
+    StoreError::Unreadable { what, problem: problem.to_string() }
+}
+
+pub(super) fn policy_text(policy: &Policy) -> Result<String, StoreError> {
+    serde_json::to_string(policy).map_err(|error| unreadable("policy", error))
+}
+
+pub(super) fn policy_of(text: &str) -> Result<Policy, StoreError> {
+    serde_json::from_str(text).map_err(|error| unreadable("policy", error))
+}
+
+/// The reasons that later folds can take back.
+pub(super) const REJECTIONS: [Reason; 4] =
+    [Reason::ProtectedUser, Reason::KeyTaken, Reason::UnknownProfileType, Reason::SourceNotAllowed];
+
+/// A value as JSON text.
+pub(super) fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| unreadable("value", error))
+}
+
+/// Profiles that hold, until they change, the key of another profile of the batch.
+pub(super) fn profiles_in_the_way(changes: &[ProfileChange]) -> Vec<Uuid> {
+    in_the_way(changes.iter().map(|change| {
+        let row = &change.row;
+        let old = place(&change.old_user_id, &row.profile_type, change.old_departed);
+        (row.profile_id, old, place(&row.user_id, &row.profile_type, row.deleted_at.is_some()))
+    }))
+}
+
+/// Customers that hold, until they change, the key of another customer of the batch.
+pub(super) fn customers_in_the_way(changes: &[CustomerChange]) -> Vec<Uuid> {
+    in_the_way(changes.iter().map(|change| {
+        let row = &change.row;
+        let old = place(&change.old_user_id, &row.organization_id, change.old_departed);
+        (row.customer_id, old, place(&row.user_id, &row.organization_id, row.deleted_at.is_some()))
+    }))
+}
+
+/// What is unique: a key, and a profile type or an organization. Rows of the departed stand nowhere.
+type Place = Option<(String, String)>;
+
+fn place(user_id: &str, beside: &str, departed: bool) -> Place {
+    (!departed).then(|| (user_id.to_owned(), beside.to_owned()))
+}
+
+/// An instant as SQLite has it: `2026-01-31T09:00:00.000000Z`, always with six decimals so that texts sort as times.
+pub(super) fn time_text(time: OffsetDateTime) -> Result<String, StoreError> {
+    const FORMAT: &[time::format_description::BorrowedFormatItem<'_>] = time::macros::format_description!(
+        "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z"
+    );
+    time.format(FORMAT).map_err(|error| unreadable("time", error))
+}

@@ -1,0 +1,122 @@
+//! The rows that go in and out of the store beside the folded world.
+
+use time::OffsetDateTime;
+
+use crate::domain::{Difference, Kind, Outcome, Position, Reason, Verdict};
+
+/// An event that enters the ledger.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the columns of the ledger, explained in docs/SCHEMA.md")]
+pub struct NewEntry {
+    pub source: String,
+    pub event_id: String,
+    pub user_id: String,
+    pub key: String,
+    pub new_key: Option<String>,
+    pub kind: Kind,
+    pub states_time: bool,
+    pub sequence: String,
+    pub position: Position,
+    pub backfill: bool,
+    pub content: [u8; 32],
+    pub data: String,
+    pub verdict: Verdict,
+    pub policy_id: i64,
+    pub late: bool,
+    pub subject: String,
+    pub stream_sequence: i64,
+    pub published: OffsetDateTime,
+}
+
+/// What the ledger has under an identity.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the columns of the ledger, explained in docs/SCHEMA.md")]
+pub struct Known {
+    pub source: String,
+    pub event_id: String,
+    pub content: Vec<u8>,
+    pub position: Position,
+}
+
+/// An event as the ledger keeps it.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the columns of the ledger, explained in docs/SCHEMA.md")]
+pub struct LedgerRow {
+    pub source: String,
+    pub event_id: String,
+    pub user_id: String,
+    pub key: String,
+    pub new_key: Option<String>,
+    pub kind: Kind,
+    pub sequence: String,
+    pub position: Position,
+    pub backfill: bool,
+    pub data: String,
+    pub outcome: Outcome,
+    pub reason: Option<Reason>,
+    pub effects: Option<String>,
+    pub degraded: Option<String>,
+    pub policy_id: i64,
+    pub late: bool,
+    pub subject: String,
+    pub stream_sequence: i64,
+    pub published: OffsetDateTime,
+}
+
+/// An event of the ledger that a later fold sees differently.
+#[derive(Debug, Clone)]
+pub struct Changed {
+    /// CloudEvents source.
+    pub source: String,
+    /// CloudEvents id.
+    pub event_id: String,
+    /// What is to stand there now.
+    pub verdict: Verdict,
+}
+
+/// A dead letter, to be published by the relay.
+#[derive(Debug, Clone)]
+pub struct Letter {
+    /// Deterministic: the same letter is never sent twice.
+    pub message_id: String,
+    /// Why it is dead.
+    pub reason: Reason,
+    /// Sequence of the message in its stream.
+    pub stream_sequence: i64,
+    /// Source and id of the event, where they could be read.
+    pub identity: Option<(String, String)>,
+    /// What is wrong, without data values.
+    pub error: String,
+    /// Where it is published.
+    pub subject: String,
+    /// With these headers.
+    pub headers: Vec<(String, String)>,
+    /// And this payload.
+    pub payload: Vec<u8>,
+}
+
+/// A message that waits to be published.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the columns of the outbox, explained in docs/SCHEMA.md")]
+pub struct OutboxRow {
+    pub outbox_id: i64,
+    pub message_id: String,
+    pub subject: String,
+    pub headers: Vec<(String, String)>,
+    pub payload: Vec<u8>,
+}
+
+/// Everything a batch writes.
+#[derive(Debug, Clone, Default)]
+pub struct Decided {
+    /// Keys, profiles and customers.
+    pub difference: Difference,
+    /// Events that enter the ledger.
+    pub entries: Vec<NewEntry>,
+    /// Events of the ledger that are seen differently now.
+    pub changed: Vec<Changed>,
+    /// Dead letters.
+    pub letters: Vec<Letter>,
+    /// Identities whose dead letters are resolved: the event is applied after all.
+    pub resolved: Vec<(String, String)>,
+}

@@ -1,0 +1,305 @@
+//! The stored state: a closed choice of two databases, and the only SQL of the project.
+//!
+//! The caller's unit of work is one [`Session`], one [`Tx`] in it, and [`Tx::commit`]; an error anywhere means the
+//! transaction is dropped, never committed. Both databases pass one conformance suite.
+
+mod columns;
+mod error;
+mod ledger;
+mod postgres;
+mod sqlite;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::domain::{KeyRow, Person, Policy};
+
+pub use columns::{degraded_text, effects_text};
+pub use error::StoreError;
+pub use ledger::{Decided, Letter, Known, LedgerRow, NewEntry, OutboxRow, Changed};
+
+/// How to reach the database.
+#[derive(Debug, Clone)]
+pub struct StoreSettings {
+    /// Which database, and where.
+    pub backend: Backend,
+    /// Connections at most (PostgreSQL).
+    pub max_connections: u32,
+    /// The database gives up a statement after this long (PostgreSQL).
+    pub statement_timeout: Duration,
+    /// The database gives up waiting for a lock after this long; on SQLite for the file.
+    pub lock_timeout: Duration,
+}
+
+/// Which database, and where.
+#[derive(Debug, Clone)]
+pub enum Backend {
+    /// A PostgreSQL server.
+    Postgres {
+        /// Connection URL with its password.
+        url: SecretString,
+        /// Schema of our tables; a plain identifier.
+        schema: String,
+    },
+    /// A SQLite file.
+    Sqlite {
+        /// Path of the file.
+        path: PathBuf,
+        /// Prefix of our tables; a plain identifier or empty.
+        prefix: String,
+    },
+}
+
+/// An open database.
+#[derive(Debug, Clone)]
+pub enum Store {
+    /// PostgreSQL.
+    Postgres(postgres::Postgres),
+    /// SQLite.
+    Sqlite(sqlite::Sqlite),
+}
+
+/// One connection, for one unit of work.
+#[derive(Debug)]
+pub enum Session {
+    /// PostgreSQL.
+    Postgres(postgres::Session),
+    /// SQLite.
+    Sqlite(sqlite::Session),
+}
+
+/// One transaction; dropped without [`Tx::commit`] it leaves nothing behind.
+#[derive(Debug)]
+pub enum Tx<'c> {
+    /// PostgreSQL.
+    Postgres(postgres::Tx<'c>),
+    /// SQLite.
+    Sqlite(sqlite::Tx<'c>),
+}
+
+/// Whether the tables are there and current.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaState {
+    /// As this version of Rollcall wants them.
+    Current,
+    /// `rollcall migrate` has something to do.
+    Behind,
+    /// Made by a newer version of Rollcall.
+    Ahead,
+}
+
+/// Does the same on whichever database it is.
+macro_rules! on_both {
+    ($this:expr, $name:ident, $inner:ident => $body:expr) => {
+        match $this {
+            $name::Postgres($inner) => $body,
+            $name::Sqlite($inner) => $body,
+        }
+    };
+}
+
+impl Store {
+    /// Opens the database; makes neither tables nor files.
+    ///
+    /// # Errors
+    /// When it cannot be reached or refuses us.
+    pub async fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
+        match &settings.backend {
+            Backend::Postgres { url, schema } => {
+                postgres::Postgres::open(settings, url, schema).await.map(Self::Postgres)
+            }
+            Backend::Sqlite { path, prefix } => {
+                sqlite::Sqlite::open(settings, path, prefix, sqlite::Missing::IsAnError).await.map(Self::Sqlite)
+            }
+        }
+    }
+
+    /// Opens the database, makes what is missing of the file, the schema and the tables, and says what it did.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or refuses a statement.
+    pub async fn migrate(settings: &StoreSettings) -> Result<(Self, Vec<&'static str>), StoreError> {
+        let store = match &settings.backend {
+            Backend::Postgres { .. } => Self::open(settings).await?,
+            Backend::Sqlite { path, prefix } => {
+                sqlite::Sqlite::open(settings, path, prefix, sqlite::Missing::IsMade).await.map(Self::Sqlite)?
+            }
+        };
+        let done = on_both!(&store, Self, inner => inner.migrate().await)?;
+        Ok((store, done))
+    }
+
+    /// Whether the tables are there and current.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn schema_state(&self) -> Result<SchemaState, StoreError> {
+        on_both!(self, Self, inner => inner.schema_state().await)
+    }
+
+    /// Settings of the database under which committed work can be lost, in words; empty when it is durable.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn durability_warnings(&self) -> Result<Vec<String>, StoreError> {
+        match self {
+            Self::Postgres(inner) => inner.durability_warnings().await,
+            Self::Sqlite(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// The number of a policy, which is stored if it is new.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn register_policy(&self, policy: &Policy) -> Result<i64, StoreError> {
+        on_both!(self, Self, inner => inner.register_policy(policy).await)
+    }
+
+    /// The policies with these numbers.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn policies(&self, ids: &[i64]) -> Result<BTreeMap<i64, Policy>, StoreError> {
+        on_both!(self, Self, inner => inner.policies(ids).await)
+    }
+
+    /// A connection for one unit of work.
+    ///
+    /// # Errors
+    /// When none is to be had in time.
+    pub async fn session(&self) -> Result<Session, StoreError> {
+        match self {
+            Self::Postgres(inner) => inner.session().await.map(Session::Postgres),
+            Self::Sqlite(inner) => inner.session().await.map(Session::Sqlite),
+        }
+    }
+
+    /// The oldest messages that wait to be published, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn outbox(&self, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
+        on_both!(self, Self, inner => inner.outbox(limit).await)
+    }
+
+    /// Forgets messages that were published.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn published(&self, outbox_ids: &[i64]) -> Result<(), StoreError> {
+        on_both!(self, Self, inner => inner.published(outbox_ids).await)
+    }
+
+    /// Which of these dead letters are resolved: message ids.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn resolved(&self, message_ids: &[String]) -> Result<Vec<String>, StoreError> {
+        on_both!(self, Self, inner => inner.resolved(message_ids).await)
+    }
+
+    /// Every key of the component that `key` belongs to, and the ledger of them all, unordered; both empty when the key
+    /// was never heard of. Reads without locking.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn component(&self, key: &str) -> Result<(Vec<KeyRow>, Vec<LedgerRow>), StoreError> {
+        on_both!(self, Self, inner => inner.component(key).await)
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        on_both!(self, Self, inner => inner.close().await);
+    }
+}
+
+impl Session {
+    /// Begins the transaction.
+    ///
+    /// # Errors
+    /// When the database refuses, or stays locked.
+    pub async fn begin(&mut self) -> Result<Tx<'_>, StoreError> {
+        match self {
+            Self::Postgres(inner) => inner.begin().await.map(Tx::Postgres),
+            Self::Sqlite(inner) => inner.begin().await.map(Tx::Sqlite),
+        }
+    }
+
+    /// Lets the connection go for good: after a timeout nobody knows what state it is in.
+    pub fn discard(self) {
+        match self {
+            Self::Postgres(inner) => inner.discard(),
+            Self::Sqlite(inner) => inner.discard(),
+        }
+    }
+}
+
+impl Tx<'_> {
+    /// Makes rows for the keys that are new, locks the components of all of them in a fixed order, and reads every key
+    /// of these components. `keys` must be sorted.
+    ///
+    /// # Errors
+    /// [`StoreError::Moved`] when a component was united with another while we waited for it: try the batch again.
+    pub async fn lock(&mut self, keys: &[String]) -> Result<Vec<KeyRow>, StoreError> {
+        on_both!(self, Self, inner => inner.lock(keys).await)
+    }
+
+    /// Which of these events the ledger has already.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn known(&mut self, identities: &[(&str, &str)]) -> Result<Vec<Known>, StoreError> {
+        on_both!(self, Self, inner => inner.known(identities).await)
+    }
+
+    /// The ledger of these keys, unordered.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn history(&mut self, keys: &[String]) -> Result<Vec<LedgerRow>, StoreError> {
+        on_both!(self, Self, inner => inner.history(keys).await)
+    }
+
+    /// The departed people whose last key is one of these.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn departed(&mut self, keys: &[String]) -> Result<Vec<Person>, StoreError> {
+        on_both!(self, Self, inner => inner.departed(keys).await)
+    }
+
+    /// Writes a whole batch in a number of statements that does not depend on its size.
+    ///
+    /// # Errors
+    /// When the database refuses; then the transaction has to be dropped.
+    pub async fn save(&mut self, decided: &Decided) -> Result<(), StoreError> {
+        on_both!(self, Self, inner => inner.save(decided).await)
+    }
+
+    /// Statements run so far; the tests hold us to a constant number per batch.
+    pub fn statements(&self) -> u32 {
+        on_both!(self, Self, inner => inner.statements())
+    }
+
+    /// Makes it so.
+    ///
+    /// # Errors
+    /// When the outcome is unknown or the database refused; the ledger decides at the next delivery.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        on_both!(self, Self, inner => inner.commit().await)
+    }
+}
+
+
+/// Compares the newest migration of a database with those we know.
+fn state_of(current: i64, known: usize) -> SchemaState {
+    match usize::try_from(current).unwrap_or_default().cmp(&known) {
+        std::cmp::Ordering::Less => SchemaState::Behind,
+        std::cmp::Ordering::Equal => SchemaState::Current,
+        std::cmp::Ordering::Greater => SchemaState::Ahead,
+    }
+}

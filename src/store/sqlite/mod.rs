@@ -1,0 +1,190 @@
+//! SQLite, the embedded default: one JSON array in, `json_each` inside, one statement per table and kind of change.
+//!
+//! One writer with `BEGIN IMMEDIATE`, so nothing has to be locked row by row; WAL and `synchronous = FULL`, so that
+//! what is committed survives a power cut. Tables are written `@name` in the SQL and get their prefix here.
+
+mod read;
+mod write;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _, Sqlite as Driver, Transaction};
+
+use super::{SchemaState, StoreError, StoreSettings, columns};
+use crate::domain::Policy;
+
+/// Every migration, oldest first; the number of a migration is its place, from 1.
+const MIGRATIONS: [(&str, &str); 1] = [("foundation", include_str!("0001_foundation.sql"))];
+
+/// An open SQLite file: one connection that writes, a few that read.
+#[derive(Debug, Clone)]
+pub struct Sqlite {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    prefix: Arc<str>,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Session {
+    connection: PoolConnection<Driver>,
+    prefix: Arc<str>,
+}
+
+/// One transaction.
+#[derive(Debug)]
+pub struct Tx<'c> {
+    inner: Transaction<'c, Driver>,
+    prefix: Arc<str>,
+    statements: u32,
+}
+
+/// What to do when there is no file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    IsMade,
+    IsAnError,
+}
+
+/// Puts the prefix before the names of our tables. The prefix is a plain identifier, checked with the configuration;
+/// nothing from an event ever becomes SQL.
+fn named(sql: &str, prefix: &str) -> AssertSqlSafe<String> {
+    AssertSqlSafe(sql.replace('@', prefix))
+}
+
+impl Sqlite {
+    pub(super) async fn open(
+        settings: &StoreSettings,
+        path: &Path,
+        prefix: &str,
+        missing: Missing,
+    ) -> Result<Self, StoreError> {
+        if missing == Missing::IsAnError && !path.exists() {
+            return Err(StoreError::NoFile { path: path.display().to_string() });
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(missing == Missing::IsMade)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(settings.lock_timeout)
+            .foreign_keys(true);
+        // More than one batch may wait for the only writer: behind a slow one that takes a while.
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(Duration::from_secs(60))
+            .connect_with(options.clone())
+            .await?;
+        let readers = SqlitePoolOptions::new().max_connections(2).connect_lazy_with(options.read_only(true));
+        Ok(Self { writer, readers, prefix: prefix.into() })
+    }
+
+    fn sql(&self, sql: &str) -> AssertSqlSafe<String> {
+        named(sql, &self.prefix)
+    }
+
+    pub(super) async fn migrate(&self) -> Result<Vec<&'static str>, StoreError> {
+        let mut connection = self.writer.acquire().await?;
+        let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+        tx.execute(self.sql(
+            "CREATE TABLE IF NOT EXISTS @migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, \
+             applied_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z')))",
+        ))
+        .await?;
+        let current: i64 = sqlx::query_scalar(self.sql("SELECT coalesce(max(version), 0) FROM @migrations"))
+            .fetch_one(&mut *tx)
+            .await?;
+        let mut done = Vec::new();
+        for (version, (name, sql)) in (1_i64..).zip(MIGRATIONS).filter(|(version, _)| *version > current) {
+            tx.execute(sqlx::raw_sql(self.sql(sql))).await?;
+            sqlx::query(self.sql("INSERT INTO @migrations (version, name) VALUES (?1, ?2)"))
+                .bind(version)
+                .bind(name)
+                .execute(&mut *tx)
+                .await?;
+            done.push(name);
+        }
+        tx.commit().await?;
+        Ok(done)
+    }
+
+    pub(super) async fn schema_state(&self) -> Result<SchemaState, StoreError> {
+        let there: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1")
+            .bind(format!("{}migrations", self.prefix))
+            .fetch_one(&self.writer)
+            .await?;
+        if there == 0 {
+            return Ok(SchemaState::Behind);
+        }
+        let current: i64 = sqlx::query_scalar(self.sql("SELECT coalesce(max(version), 0) FROM @migrations"))
+            .fetch_one(&self.writer)
+            .await?;
+        Ok(super::state_of(current, MIGRATIONS.len()))
+    }
+
+    pub(super) async fn register_policy(&self, policy: &Policy) -> Result<i64, StoreError> {
+        let body = columns::policy_text(policy)?;
+        let hash = Sha256::digest(body.as_bytes()).to_vec();
+        sqlx::query(self.sql("INSERT INTO @policies (hash, body) VALUES (?1, ?2) ON CONFLICT (hash) DO NOTHING"))
+            .bind(&hash)
+            .bind(&body)
+            .execute(&self.writer)
+            .await?;
+        let id = sqlx::query_scalar(self.sql("SELECT policy_id FROM @policies WHERE hash = ?1"))
+            .bind(&hash)
+            .fetch_one(&self.writer)
+            .await?;
+        Ok(id)
+    }
+
+    pub(super) async fn policies(&self, ids: &[i64]) -> Result<BTreeMap<i64, Policy>, StoreError> {
+        let sql = self.sql("SELECT policy_id, body FROM @policies WHERE policy_id IN (SELECT value FROM json_each(?1))");
+        let rows = sqlx::query(sql).bind(columns::json(&ids)?).fetch_all(&self.readers).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, columns::policy_of(row.try_get(1)?)?))).collect()
+    }
+
+    pub(super) async fn session(&self) -> Result<Session, StoreError> {
+        Ok(Session { connection: self.writer.acquire().await?, prefix: Arc::clone(&self.prefix) })
+    }
+
+    pub(super) async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+impl Session {
+    /// A transaction that only began to write after it had read would fail at once beside another writer, whatever the
+    /// busy timeout says.
+    pub(super) async fn begin(&mut self) -> Result<Tx<'_>, StoreError> {
+        let inner = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        Ok(Tx { inner, prefix: Arc::clone(&self.prefix), statements: 0 })
+    }
+
+    pub(super) fn discard(mut self) {
+        self.connection.close_on_drop();
+    }
+}
+
+impl Tx<'_> {
+    /// The SQL of one more statement.
+    fn sql(&mut self, sql: &str) -> AssertSqlSafe<String> {
+        self.statements += 1;
+        named(sql, &self.prefix)
+    }
+
+    pub(super) fn statements(&self) -> u32 {
+        self.statements
+    }
+
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
+        self.inner.commit().await?;
+        Ok(())
+    }
+}

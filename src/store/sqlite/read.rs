@@ -1,0 +1,171 @@
+//! What a batch reads.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+use super::super::{Known, LedgerRow, OutboxRow, StoreError, columns};
+use super::{Sqlite, Tx, named};
+use crate::domain::{KeyRow, Person, Position};
+
+const KEYS: &str = "SELECT k.key, k.root, k.holder, k.person, k.state, k.newest, k.events \
+    FROM json_each(?1) AS r CROSS JOIN @keys k ON k.key = r.value \
+    UNION ALL \
+    SELECT k.key, k.root, k.holder, k.person, k.state, k.newest, k.events \
+    FROM json_each(?1) AS r CROSS JOIN @keys k ON k.root = r.value AND k.root <> k.key";
+
+const HISTORY: &str = "SELECT l.source, l.event_id, l.user_id, l.key, l.new_key, l.type, l.sequence, l.position, \
+    l.backfill, l.data, l.outcome, l.reason, l.effects, l.degraded, l.policy_id, l.late, l.subject, \
+    l.stream_sequence, l.published_at FROM json_each(?1) AS k CROSS JOIN @ledger l ON l.key = k.value";
+
+impl Tx<'_> {
+    /// The transaction is the only writer already; the rows are made so that both databases store the same.
+    pub(in super::super) async fn lock(&mut self, keys: &[String]) -> Result<Vec<KeyRow>, StoreError> {
+        let list = columns::json(&keys)?;
+        let sql = self.sql(
+            "INSERT INTO @keys (key, root) SELECT value, value FROM json_each(?1) WHERE true \
+             ON CONFLICT (key) DO NOTHING",
+        );
+        sqlx::query(sql).bind(&list).execute(&mut *self.inner).await?;
+        let sql =
+            self.sql("SELECT DISTINCT k.root FROM json_each(?1) AS u CROSS JOIN @keys k ON k.key = u.value");
+        let roots: Vec<String> = sqlx::query_scalar(sql).bind(&list).fetch_all(&mut *self.inner).await?;
+        let sql = self.sql(KEYS);
+        let rows = sqlx::query(sql).bind(columns::json(&roots)?).fetch_all(&mut *self.inner).await?;
+        rows.iter().map(key_row).collect()
+    }
+
+    pub(in super::super) async fn known(&mut self, identities: &[(&str, &str)]) -> Result<Vec<Known>, StoreError> {
+        let sql = self.sql(
+            "SELECT l.source, l.event_id, l.content, l.position FROM json_each(?1) AS u CROSS JOIN @ledger l \
+             ON l.source = u.value ->> 0 AND l.event_id = u.value ->> 1",
+        );
+        let rows = sqlx::query(sql).bind(columns::json(&identities)?).fetch_all(&mut *self.inner).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Known {
+                    source: row.try_get(0)?,
+                    event_id: row.try_get(1)?,
+                    content: row.try_get(2)?,
+                    position: Position::from_bytes(row.try_get(3)?),
+                })
+            })
+            .collect()
+    }
+
+    pub(in super::super) async fn history(&mut self, keys: &[String]) -> Result<Vec<LedgerRow>, StoreError> {
+        self.statements += 1;
+        history(&mut self.inner, &self.prefix, keys).await
+    }
+
+    pub(in super::super) async fn departed(&mut self, keys: &[String]) -> Result<Vec<Person>, StoreError> {
+        let sql = self.sql("SELECT d.state FROM json_each(?1) AS k CROSS JOIN @departed d ON d.key = k.value");
+        let rows: Vec<String> =
+            sqlx::query_scalar(sql).bind(columns::json(&keys)?).fetch_all(&mut *self.inner).await?;
+        rows.iter().map(|state| columns::person_of(state)).collect()
+    }
+}
+
+impl Sqlite {
+    pub(in super::super) async fn component(&self, key: &str) -> Result<(Vec<KeyRow>, Vec<LedgerRow>), StoreError> {
+        // One snapshot for all statements, or a rename between them would show half of itself.
+        let mut tx = self.readers.begin().await?;
+        let root: Option<String> =
+            sqlx::query_scalar(self.sql("SELECT root FROM @keys WHERE key = ?1")).bind(key).fetch_optional(&mut *tx).await?;
+        let Some(root) = root else { return Ok((Vec::new(), Vec::new())) };
+        let rows = sqlx::query(self.sql(KEYS)).bind(columns::json(&[root])?).fetch_all(&mut *tx).await?;
+        let keys: Vec<KeyRow> = rows.iter().map(key_row).collect::<Result<_, _>>()?;
+        let names: Vec<String> = keys.iter().map(|row| row.key.clone()).collect();
+        let entries = history(&mut tx, &self.prefix, &names).await?;
+        Ok((keys, entries))
+    }
+
+    pub(in super::super) async fn outbox(&self, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
+        let sql = self.sql(
+            "SELECT outbox_id, message_id, subject, headers, payload FROM @outbox ORDER BY outbox_id LIMIT ?1",
+        );
+        let rows = sqlx::query(sql).bind(i64::from(limit)).fetch_all(&self.readers).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(OutboxRow {
+                    outbox_id: row.try_get(0)?,
+                    message_id: row.try_get(1)?,
+                    subject: row.try_get(2)?,
+                    headers: columns::headers_of(row.try_get(3)?)?,
+                    payload: row.try_get(4)?,
+                })
+            })
+            .collect()
+    }
+
+    pub(in super::super) async fn published(&self, outbox_ids: &[i64]) -> Result<(), StoreError> {
+        sqlx::query(self.sql("DELETE FROM @outbox WHERE outbox_id IN (SELECT value FROM json_each(?1))"))
+            .bind(columns::json(&outbox_ids)?)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
+    pub(in super::super) async fn resolved(&self, message_ids: &[String]) -> Result<Vec<String>, StoreError> {
+        let sql = self.sql(
+            "SELECT d.message_id FROM json_each(?1) AS u CROSS JOIN @dead_letters d ON d.message_id = u.value \
+             WHERE d.resolved_at IS NOT NULL",
+        );
+        Ok(sqlx::query_scalar(sql).bind(columns::json(&message_ids)?).fetch_all(&self.readers).await?)
+    }
+}
+
+async fn history(
+    connection: &mut SqliteConnection,
+    prefix: &str,
+    keys: &[String],
+) -> Result<Vec<LedgerRow>, StoreError> {
+    let rows = sqlx::query(named(HISTORY, prefix)).bind(columns::json(&keys)?).fetch_all(connection).await?;
+    rows.iter().map(ledger_row).collect()
+}
+
+fn key_row(row: &SqliteRow) -> Result<KeyRow, StoreError> {
+    let person: Option<String> = row.try_get(3)?;
+    let person = person.map(|text| Uuid::parse_str(&text)).transpose();
+    let state: Option<String> = row.try_get(4)?;
+    let newest: Option<Vec<u8>> = row.try_get(5)?;
+    let events: i64 = row.try_get(6)?;
+    Ok(KeyRow {
+        key: row.try_get(0)?,
+        root: row.try_get(1)?,
+        holder: columns::holder_of(
+            row.try_get(2)?,
+            person.map_err(|error| columns::unreadable("person", error))?,
+            state.as_deref(),
+        )?,
+        newest: newest.map(Position::from_bytes),
+        events: events as u64,
+    })
+}
+
+fn ledger_row(row: &SqliteRow) -> Result<LedgerRow, StoreError> {
+    let published: String = row.try_get(18)?;
+    Ok(LedgerRow {
+        source: row.try_get(0)?,
+        event_id: row.try_get(1)?,
+        user_id: row.try_get(2)?,
+        key: row.try_get(3)?,
+        new_key: row.try_get(4)?,
+        kind: columns::kind_of(row.try_get(5)?)?,
+        sequence: row.try_get(6)?,
+        position: Position::from_bytes(row.try_get(7)?),
+        backfill: row.try_get(8)?,
+        data: row.try_get(9)?,
+        outcome: columns::outcome_of(row.try_get(10)?)?,
+        reason: columns::reason_of(row.try_get(11)?)?,
+        effects: row.try_get(12)?,
+        degraded: row.try_get(13)?,
+        policy_id: row.try_get(14)?,
+        late: row.try_get(15)?,
+        subject: row.try_get(16)?,
+        stream_sequence: row.try_get(17)?,
+        published: OffsetDateTime::parse(&published, &Rfc3339).map_err(|error| columns::unreadable("time", error))?,
+    })
+}

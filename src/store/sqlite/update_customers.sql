@@ -1,0 +1,22 @@
+UPDATE @customers AS c SET
+    user_id = CASE WHEN u.changed & 1 <> 0 THEN u.user_id ELSE c.user_id END,
+    profile_id = CASE WHEN u.changed & 2 <> 0 THEN u.profile_id ELSE c.profile_id END,
+    name = CASE WHEN u.changed & 4 <> 0 THEN u.name ELSE c.name END,
+    email = CASE WHEN u.changed & 8 <> 0 THEN u.email ELSE c.email END,
+    created_at = CASE WHEN u.changed & 16 <> 0 THEN u.created_at ELSE c.created_at END,
+    updated_at = CASE WHEN u.changed & 32 <> 0 THEN u.updated_at ELSE c.updated_at END,
+    deleted_at = CASE WHEN u.changed & 64 <> 0 THEN u.deleted_at ELSE c.deleted_at END
+FROM (
+    SELECT
+        value ->> 0 AS customer_id,
+        value ->> 1 AS changed,
+        value ->> 2 AS user_id,
+        value ->> 3 AS profile_id,
+        value ->> 4 AS name,
+        value ->> 5 AS email,
+        value ->> 6 AS created_at,
+        value ->> 7 AS updated_at,
+        value ->> 8 AS deleted_at
+    FROM json_each(?1)
+) AS u
+WHERE c.customer_id = u.customer_id

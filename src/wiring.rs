@@ -1,0 +1,187 @@
+//! From the configuration to what each part wants to know.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::config::{self, Config, Login};
+use crate::dead_letters::Undertaker;
+use crate::domain::{self, Policy, ProfileRule, SourceRule};
+use crate::envelope::Intake;
+use crate::jetstream::{ConnectSettings, ConsumerSettings, Manage, Removal, StreamSettings, TlsMode, WhenFull};
+use crate::store::{Backend, StoreSettings};
+use crate::worker::{Until, WorkerSettings};
+
+/// How to reach the broker.
+pub fn broker(config: &Config) -> ConnectSettings {
+    let nats = &config.nats;
+    let urls: Vec<&str> = nats.servers.iter().map(config::SecretUrl::expose).collect();
+    let mut settings = ConnectSettings {
+        url: urls.join(","),
+        name: format!("rollcall {}", config.consumer.durable),
+        user: None,
+        password: None,
+        token: None,
+        nkey_seed: None,
+        credentials: None,
+        tls: match (nats.tls.first, nats.tls.required) {
+            (true, _) => TlsMode::First,
+            (false, true) => TlsMode::Required,
+            (false, false) => TlsMode::IfOffered,
+        },
+        ca_file: nats.tls.authority.clone(),
+        cert_file: nats.tls.client.as_ref().map(|client| client.certificate.clone()),
+        key_file: nats.tls.client.as_ref().map(|client| client.key.clone()),
+        inbox_prefix: nats.inbox_prefix.clone(),
+    };
+    match &nats.login {
+        Login::None => {}
+        Login::Password { user, password } => {
+            settings.user = Some(user.clone());
+            settings.password = Some(password.clone());
+        }
+        Login::Token(token) => settings.token = Some(token.clone()),
+        Login::Nkey(seed) => settings.nkey_seed = Some(seed.clone()),
+        Login::Credentials(text) => settings.credentials = Some(text.clone()),
+    }
+    settings
+}
+
+/// Whether missing streams and consumers are ours to make.
+pub fn manage(config: &Config) -> Manage {
+    if config.nats.manage { Manage::Create } else { Manage::Never }
+}
+
+/// The stream of events. Its removal is denied: the audit relies on every sequence number.
+pub fn events(config: &Config) -> StreamSettings {
+    let consumer = &config.consumer;
+    StreamSettings {
+        name: consumer.stream.clone(),
+        subjects: consumer.subjects.clone(),
+        max_age: consumer.max_age,
+        max_bytes: consumer.max_bytes,
+        max_msg_size: consumer.max_msg_size,
+        duplicate_window: consumer.duplicate_window,
+        description: "events about users, for Rollcall".to_owned(),
+        when_full: WhenFull::RefuseNew,
+        removal: Removal::Denied,
+    }
+}
+
+/// The stream of dead letters.
+pub fn dead_letters(config: &Config) -> StreamSettings {
+    let dead = &config.dead_letters;
+    let window = config.consumer.duplicate_window;
+    StreamSettings {
+        name: dead.stream.clone(),
+        subjects: vec![format!("{}.>", dead.subject_prefix)],
+        max_age: dead.max_age,
+        max_bytes: dead.max_bytes,
+        max_msg_size: -1,
+        duplicate_window: if dead.max_age.is_zero() { window } else { window.min(dead.max_age) },
+        description: "what Rollcall could not apply, and why".to_owned(),
+        when_full: WhenFull::RefuseNew,
+        removal: Removal::Allowed,
+    }
+}
+
+/// The consumer of the worker.
+pub fn consumer(config: &Config) -> ConsumerSettings {
+    ConsumerSettings {
+        stream: config.consumer.stream.clone(),
+        durable: config.consumer.durable.clone(),
+        filter_subjects: Vec::new(),
+        ack_wait: config.consumer.ack_wait,
+        max_ack_pending: config.consumer.max_ack_pending,
+    }
+}
+
+/// How to reach the database.
+pub fn store(config: &Config) -> StoreSettings {
+    let store = &config.store;
+    let backend = match &store.backend {
+        config::Backend::Postgres => {
+            Backend::Postgres { url: SecretString::from(store.url.expose()), schema: store.schema.clone() }
+        }
+        config::Backend::Sqlite(path) => Backend::Sqlite { path: path.clone(), prefix: store.table_prefix.clone() },
+    };
+    StoreSettings {
+        backend,
+        max_connections: store.max_connections,
+        statement_timeout: store.statement_timeout,
+        lock_timeout: store.lock_timeout,
+    }
+}
+
+/// How events are read.
+pub fn intake(config: &Config) -> Intake {
+    Intake {
+        max_future: config.worker.max_future,
+        user_id_is_email: config.worker.user_id_is_email,
+        key_prefixes: config.sources.iter().map(|rule| (rule.source.clone(), rule.key_prefix.clone())).collect(),
+    }
+}
+
+/// Who writes the dead letters.
+pub fn undertaker(config: &Config) -> Undertaker {
+    Undertaker {
+        subject_prefix: config.dead_letters.subject_prefix.clone(),
+        stream: config.consumer.stream.clone(),
+    }
+}
+
+/// How the worker works.
+pub fn worker(config: &Config, until: Until) -> WorkerSettings {
+    WorkerSettings {
+        stream: config.consumer.stream.clone(),
+        durable: config.consumer.durable.clone(),
+        ack_wait: config.consumer.ack_wait.max(Duration::from_secs(1)),
+        lanes: config.worker.lanes,
+        batch_max: config.worker.batch_max,
+        linger: config.worker.linger,
+        until,
+    }
+}
+
+/// What the fold is told.
+pub fn policy(config: &Config) -> Policy {
+    Policy {
+        protected: config.worker.protected.clone(),
+        profiles: config.profiles.iter().map(profile_rule).collect(),
+        customer_type: config.customers.profile_type.clone(),
+        on_delete: match config.worker.on_delete {
+            config::OnDelete::Delete => domain::OnDelete::Delete,
+            config::OnDelete::Archive => domain::OnDelete::Archive,
+        },
+        key_is_email: config.worker.user_id_is_email,
+        sources: config
+            .sources
+            .iter()
+            .map(|rule| SourceRule { source: rule.source.clone(), allow: rule.allow.clone() })
+            .collect(),
+    }
+}
+
+fn profile_rule(profile: &config::ProfileType) -> ProfileRule {
+    ProfileRule {
+        name: profile.name.clone(),
+        initial: match profile.initial_status {
+            config::Status::Draft => domain::Status::Draft,
+            config::Status::Active => domain::Status::Active,
+            config::Status::Archived => domain::Status::Archived,
+        },
+        create_on: match profile.create_on {
+            config::CreateOn::Creation => domain::CreateOn::Creation,
+            config::CreateOn::Activation => domain::CreateOn::Activation,
+        },
+        activation_creates: profile.activation_creates.clone(),
+        attributes: profile.attributes.clone(),
+        backfill_attributes: profile.backfill_attributes.clone(),
+        synchronised: profile.synchronised.clone(),
+        display_name: profile.display_name.clone(),
+        display_owner: match profile.display_name_owner {
+            config::DisplayNameOwner::Worker => domain::DisplayOwner::Worker,
+            config::DisplayNameOwner::Application => domain::DisplayOwner::Application,
+        },
+    }
+}
