@@ -155,8 +155,7 @@ impl<'a> Batch<'a> {
         if same {
             self.settled[index] = Some(Settled::Duplicate);
         } else {
-            let error = "another event with other content has this source and id; the first one stored stands";
-            self.bury(index, Reason::IdConflict, error, undertaker, now);
+            self.bury(index, Reason::IdConflict, Reason::IdConflict.meaning(), undertaker, now);
         }
     }
 
@@ -212,7 +211,7 @@ impl<'a> Batch<'a> {
             if let Some(index) = index {
                 let identity = Some((entry.source.as_str(), entry.event_id.as_str()));
                 let message = &arrivals[index].message;
-                self.letters.push(undertaker.bury(message, reason, reason.remedy(), identity, givens.now));
+                self.letters.push(undertaker.bury(message, reason, reason.meaning(), identity, givens.now));
             }
         }
         Ok(decided)

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::print_json;
+use super::{print_json, say};
 use crate::config::Config;
 use crate::jetstream::{self, Broker, BrokerError, Difference};
 use crate::store::{SchemaState, Store};
@@ -62,7 +62,7 @@ pub(super) async fn run(args: &Args, path: Option<&Path>) -> anyhow::Result<Exit
     } else {
         for finding in &findings.0 {
             let message = finding.message.replace('\n', "\n                        ");
-            println!("{:<8} {:<14} {message}", finding.state, finding.subject);
+            say(&format!("{:<8} {:<14} {message}", finding.state, finding.subject))?;
         }
     }
     Ok(ExitCode::from(if sound { 0 } else { 2 }))

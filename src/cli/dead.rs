@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use time::format_description::well_known::Rfc3339;
 
-use super::print_json;
+use super::{print_json, say};
 use crate::config::Config;
 use crate::dead_letters::{header, our_header};
 use crate::domain::Reason;
@@ -85,7 +85,7 @@ pub(super) async fn list(args: &ListArgs, config: &Config) -> anyhow::Result<Exi
         }
     }
     if shown == 0 && !args.json {
-        println!("no dead letters");
+        say("no dead letters")?;
     }
     broker.close().await;
     Ok(ExitCode::SUCCESS)
@@ -139,18 +139,18 @@ fn show(args: &ListArgs, letter: &Letter) -> anyhow::Result<()> {
         return print_json(letter);
     }
     let resolved = if letter.resolved == Some(true) { "  (resolved: applied after all)" } else { "" };
-    println!("#{}  {}  {}{resolved}", letter.sequence, letter.time, letter.reason);
+    say(&format!("#{}  {}  {}{resolved}", letter.sequence, letter.time, letter.reason))?;
     let subject = letter.subject.as_deref().unwrap_or("?");
     let stream = letter.stream.as_deref().unwrap_or("?");
     let sequence = letter.stream_sequence.map_or_else(|| "?".to_owned(), |sequence| sequence.to_string());
-    println!("    event    {subject}, {stream} {sequence}, attempts {}", letter.attempts);
+    say(&format!("    event    {subject}, {stream} {sequence}, attempts {}", letter.attempts))?;
     if let (Some(source), Some(id)) = (&letter.source, &letter.event_id) {
-        println!("    identity {source} {id}");
+        say(&format!("    identity {source} {id}"))?;
     }
     if let Some(user_id) = &letter.user_id {
-        println!("    user     {user_id}");
+        say(&format!("    user     {user_id}"))?;
     }
-    println!("    error    {}", letter.error.as_deref().unwrap_or("?"));
-    println!("    remedy   {}", letter.remedy);
+    say(&format!("    error    {}", letter.error.as_deref().unwrap_or("?")))?;
+    say(&format!("    remedy   {}", letter.remedy))?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::print_json;
+use super::{print_json, say};
 use crate::config::Config;
 use crate::domain::{Effects, Holder, Person};
 use crate::explain::{Chapter, explain};
@@ -46,13 +46,13 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     let explained = explain(&store, &args.user_id).await?;
     store.close().await;
     if !args.json {
-        println!("{}", headline(&args.user_id, explained.holder, explained.person.as_ref()));
+        say(&format!("{}", headline(&args.user_id, explained.holder, explained.person.as_ref())))?;
     }
     for chapter in &explained.chapters {
         if args.json {
             print_json(&line(chapter))?;
         } else {
-            println!("{}", told(chapter));
+            say(&format!("{}", told(chapter)))?;
         }
     }
     Ok(ExitCode::from(u8::from(explained.chapters.is_empty())))

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::print_json;
+use super::{print_json, say};
 use crate::config::Config;
 use crate::store::Store;
 use crate::wiring;
@@ -26,9 +26,9 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     if args.json {
         print_json(&serde_json::json!({ "store": at, "migrations": done }))?;
     } else if done.is_empty() {
-        println!("{at}: nothing to do, the tables are current");
+        say(&format!("{at}: nothing to do, the tables are current"))?;
     } else {
-        println!("{at}: done ({})", done.join(", "));
+        say(&format!("{at}: done ({})", done.join(", ")))?;
     }
     Ok(ExitCode::SUCCESS)
 }

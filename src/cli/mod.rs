@@ -2,8 +2,6 @@
 //!
 //! Standard output belongs to the answers, standard error to logs, progress and errors.
 
-#![allow(clippy::print_stdout, reason = "the answers of the commands go to standard output")]
-
 mod check;
 mod dead;
 mod explain;
@@ -16,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Telemetry};
 use crate::jetstream::BrokerError;
 use crate::store::StoreError;
 
@@ -65,6 +63,7 @@ pub fn main() -> ExitCode {
     runtime.shutdown_background();
     match result {
         Ok(code) => code,
+        Err(error) if reader_is_gone(&error) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
 }
@@ -74,7 +73,10 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         return check::run(args, cli.config.as_deref()).await;
     }
     let config = Config::load(cli.config.as_deref(), std::env::vars())?;
-    crate::telemetry::init(&config.telemetry)?;
+    let worker = matches!(cli.command, Command::Run(_));
+    // The log of a command is what went wrong; that of the worker is what it does.
+    let log = if worker { config.telemetry.log.clone() } else { "warn".to_owned() };
+    crate::telemetry::init(&Telemetry { log, ..config.telemetry.clone() })?;
     match cli.command {
         Command::Run(args) => run::run(&args, &config).await,
         Command::Migrate(args) => migrate::run(&args, &config).await,
@@ -109,11 +111,24 @@ fn is_ours(error: &anyhow::Error) -> bool {
 #[error("{0}")]
 struct Setup(&'static str);
 
-/// One line of JSON on standard output. A closed pipe ends the program quietly, as it does any other.
+/// One line of JSON on standard output.
 fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    say(&serde_json::to_string(value)?)
+}
+
+/// One line on standard output. `println!` would panic when the reader has gone.
+fn say(line: &str) -> anyhow::Result<()> {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
-    serde_json::to_writer(&mut out, value)?;
+    out.write_all(line.as_bytes())?;
     out.write_all(b"\n")?;
     Ok(())
+}
+
+/// Whether whoever reads our output has read enough, as `head` does.
+fn reader_is_gone(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

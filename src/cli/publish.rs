@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use super::print_json;
+use super::{print_json, say};
 use crate::config::Config;
 use crate::jetstream::{self, Outgoing, Tally};
 use crate::{clock, wiring};
@@ -77,7 +77,7 @@ fn report(args: &Args, tally: &Tally, took: Duration) -> anyhow::Result<()> {
             "seconds": took.as_secs_f64(),
         }));
     }
-    println!("published {} events, {} of them were there before", tally.published, tally.duplicates);
+    say(&format!("published {} events, {} of them were there before", tally.published, tally.duplicates))?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use backoff::{BackoffBuilder as _, ExponentialBuilder};
 use tokio::sync::Notify;
 
-use super::{Setup, print_json};
+use super::{Setup, print_json, say};
 use crate::apply::Applier;
 use crate::config::Config;
 use crate::jetstream::{self, Broker};
@@ -178,13 +178,13 @@ fn report(args: &Args, counts: &Counts, took: Duration) -> anyhow::Result<()> {
         return print_json(&report);
     }
     let outcomes = &counts.outcomes;
-    println!("applied    {}", outcomes.applied);
-    println!("duplicate  {}", outcomes.duplicate);
+    say(&format!("applied    {}", outcomes.applied))?;
+    say(&format!("duplicate  {}", outcomes.duplicate))?;
     for (name, reasons) in [("ignored", &outcomes.ignored), ("rejected", &outcomes.rejected), ("dead", &counts.dead)] {
         let total: u64 = reasons.values().sum();
         let listed: Vec<String> = reasons.iter().map(|(reason, n)| format!("{reason} {n}")).collect();
         let listed = if listed.is_empty() { String::new() } else { format!("  ({})", listed.join(", ")) };
-        println!("{name:<10} {total}{listed}");
+        say(&format!("{name:<10} {total}{listed}"))?;
     }
     Ok(())
 }

@@ -18,6 +18,9 @@ mod section;
 mod streams;
 mod url;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

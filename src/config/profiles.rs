@@ -39,12 +39,22 @@ pub(super) fn profiles(check: &mut Check<'_>, low: Vec<low::Profile>) -> Vec<Pro
         low
     };
     let names: Vec<String> = low.iter().filter_map(|profile| profile.name.clone()).collect();
-    low.into_iter().enumerate().map(|(index, one)| profile(check, At { index, ..section }, one, &names)).collect()
+    let mut profiles = Vec::new();
+    for (index, low) in low.into_iter().enumerate() {
+        profiles.push(profile(check, At { index, ..section }, low, &names, &profiles));
+    }
+    profiles
 }
 
-fn profile(check: &mut Check<'_>, section: At, low: low::Profile, names: &[String]) -> ProfileType {
+fn profile(
+    check: &mut Check<'_>,
+    section: At,
+    low: low::Profile,
+    names: &[String],
+    earlier: &[ProfileType],
+) -> ProfileType {
     let name = required(check, section.key("type"), low.name);
-    if !name.is_empty() && names.iter().filter(|other| **other == name).count() > 1 {
+    if !name.is_empty() && earlier.iter().any(|other| other.name == name) {
         check.report(section.key("type"), format_args!("{name:?} is there more than once"), "give each type one entry");
     }
     for created in &low.activation_creates {

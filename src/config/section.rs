@@ -57,7 +57,7 @@ impl Section {
         let table = Table::from_iter([(key.to_owned(), value.clone())]);
         (self.accepts)(table).map_err(|error| {
             let found = match (error.message().starts_with("invalid type"), value.type_str()) {
-                (false, _) => "has a value that does not exist".to_owned(),
+                (false, _) => "has a value it cannot take".to_owned(),
                 (true, kind @ ("integer" | "array")) => format!("is an {kind}"),
                 (true, kind) => format!("is a {kind}"),
             };

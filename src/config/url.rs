@@ -59,7 +59,11 @@ pub(super) fn store(url: &str) -> Result<(Backend, SecretUrl), Complaint> {
         return sqlite(path).map(|path| (Backend::Sqlite(path), SecretUrl::new(url, url.to_owned())));
     }
     let example = "sqlite://rollcall.db or postgres://user@host:5432/database";
-    let parts = split(url, &["postgres", "postgresql"], example)?;
+    let schemes = ["postgres", "postgresql"];
+    if !schemes.iter().any(|scheme| url.starts_with(&format!("{scheme}://"))) {
+        return Err(complaint("does not begin with sqlite:// or postgres://", &format!("write it like {example}")));
+    }
+    let parts = split(url, &schemes, example)?;
     for name in parts.query.split('&').filter_map(|pair| pair.split('=').next()).filter(|name| !name.is_empty()) {
         if !PARAMETERS.contains(&name) && !name.starts_with("options[") && !name.starts_with("options%5B") {
             let known = nearest(name, PARAMETERS).unwrap_or_default();

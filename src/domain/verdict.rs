@@ -106,6 +106,26 @@ impl Reason {
         Self::ALL.into_iter().find(|reason| reason.name() == name)
     }
 
+    /// What it means, in one line.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::AfterDeletion => "the user was deleted before this happened",
+            Self::AlreadyDeleted => "the user was deleted before",
+            Self::AlreadyRenamed => "the user already stands at the new key",
+            Self::NotAMember => "the user is no member of the organization",
+            Self::IllegalTransition => "the profile is not in the state that this transition starts from",
+            Self::UnknownType => "the type is none of those that Rollcall knows",
+            Self::ProtectedUser => "it would delete or rename a protected user",
+            Self::KeyTaken => "the new key belongs to another user",
+            Self::UnknownProfileType => "the profile type is not configured",
+            Self::SourceNotAllowed => "its source may not send this type",
+            Self::Undecodable => "the message is not a valid event",
+            Self::IdConflict => "another event with other content has this source and id; the first one stored stands",
+            Self::TimeInFuture => "its time lies too far after the broker's",
+            Self::ComponentTooLarge => "it is late, and its user's history is too long to be folded again",
+        }
+    }
+
     /// What a person can do about it, in one line.
     pub fn remedy(self) -> &'static str {
         match self {

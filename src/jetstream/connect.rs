@@ -76,27 +76,23 @@ pub async fn connect(settings: &ConnectSettings) -> Result<Broker, BrokerError> 
         .collect::<Vec<_>>()
         .join(", ");
     let (trouble_sender, trouble) = watch::channel(None);
-    let options = encrypted(
-        authenticated(ConnectOptions::new(), settings, user_part).await?,
-        settings,
-    )?
-    .name(&settings.name)
-    .ping_interval(PING_INTERVAL)
-    .connection_timeout(CONNECT_TIMEOUT)
-    .custom_inbox_prefix(settings.inbox_prefix.as_deref().unwrap_or(INBOX_PREFIX))
-    .event_callback(move |event| {
-        note(&event, &trouble_sender);
-        std::future::ready(())
-    });
+    let (losses_sender, losses) = watch::channel(0);
+    let options = encrypted(authenticated(ConnectOptions::new(), settings, user_part)?, settings)?
+        .name(&settings.name)
+        .ping_interval(PING_INTERVAL)
+        .connection_timeout(CONNECT_TIMEOUT)
+        .custom_inbox_prefix(settings.inbox_prefix.as_deref().unwrap_or(INBOX_PREFIX))
+        .event_callback(move |event| {
+            note(&event, &trouble_sender, &losses_sender);
+            std::future::ready(())
+        });
     let client = options
         .connect(addresses.as_slice())
         .await
         .map_err(|error| refused(&servers, error))?;
     let version = client.server_info().version;
     let version_warning = judge_version(&version)?;
-    let context = ContextBuilder::new()
-        .timeout(ANSWER_TIMEOUT)
-        .build(client.clone());
+    let context = ContextBuilder::new().timeout(ANSWER_TIMEOUT).build(client.clone());
     let broker = Broker {
         client,
         context,
@@ -104,6 +100,7 @@ pub async fn connect(settings: &ConnectSettings) -> Result<Broker, BrokerError> 
         version,
         version_warning,
         trouble,
+        losses,
     };
     broker.prove_jetstream().await?;
     Ok(broker)
@@ -116,27 +113,18 @@ type UserPart = (String, SecretString);
 fn addresses(list: &str) -> Result<(Vec<ServerAddr>, Option<UserPart>), BrokerError> {
     let mut user_part = None;
     let mut addresses = Vec::new();
-    for entry in list
-        .split(',')
-        .map(str::trim)
-        .filter(|entry| !entry.is_empty())
-    {
+    for entry in list.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
         // The entry itself stays out of the message: it may hold a password.
         let invalid = || BrokerError::Settings {
-            reason: "nats url: every entry must look like nats://host:4222 or tls://host:4222"
-                .to_owned(),
+            reason: "nats url: every entry must look like nats://host:4222 or tls://host:4222".to_owned(),
         };
-        let mut url = entry
-            .parse::<ServerAddr>()
-            .map_err(|_| invalid())?
-            .into_inner();
+        let mut url = entry.parse::<ServerAddr>().map_err(|_| invalid())?.into_inner();
         if !matches!(url.scheme(), "nats" | "tls") || url.host_str().is_none_or(str::is_empty) {
             return Err(invalid());
         }
         if !url.username().is_empty() || url.password().is_some() {
             let user = percent_decoded(url.username()).ok_or_else(invalid)?;
-            let password =
-                percent_decoded(url.password().unwrap_or_default()).ok_or_else(invalid)?;
+            let password = percent_decoded(url.password().unwrap_or_default()).ok_or_else(invalid)?;
             user_part.get_or_insert((user, SecretString::from(password)));
             url.set_username("").map_err(|()| invalid())?;
             url.set_password(None).map_err(|()| invalid())?;
@@ -167,7 +155,7 @@ fn percent_decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-async fn authenticated(
+fn authenticated(
     options: ConnectOptions,
     settings: &ConnectSettings,
     user_part: Option<UserPart>,
@@ -209,26 +197,22 @@ async fn authenticated(
     }
     if let Some(text) = &settings.credentials {
         // The library's error would quote what it could not read.
-        return options.credentials(text.expose_secret()).map_err(|_| BrokerError::Settings {
-            reason: "the nats creds file holds no JWT and seed: write it again with nsc".to_owned(),
-        });
+        return options
+            .credentials(text.expose_secret())
+            .map_err(|_| BrokerError::Settings {
+                reason: "the nats creds file holds no JWT and seed: write it again with nsc".to_owned(),
+            });
     }
     Ok(options)
 }
 
-fn encrypted(
-    options: ConnectOptions,
-    settings: &ConnectSettings,
-) -> Result<ConnectOptions, BrokerError> {
+fn encrypted(options: ConnectOptions, settings: &ConnectSettings) -> Result<ConnectOptions, BrokerError> {
     let files = [
         ("ca_file", &settings.ca_file),
         ("cert_file", &settings.cert_file),
         ("key_file", &settings.key_file),
     ];
-    for (key, file) in files
-        .iter()
-        .filter_map(|(key, file)| Some((key, file.as_deref()?)))
-    {
+    for (key, file) in files.iter().filter_map(|(key, file)| Some((key, file.as_deref()?))) {
         std::fs::File::open(file).map_err(|error| unreadable(key, file, &error))?;
     }
     let mut options = match settings.tls {
@@ -280,13 +264,16 @@ fn is_tls(error: &async_nats::ConnectError) -> bool {
 }
 
 /// Logs what the client reports between calls, and keeps the server's last complaint for [`Broker::trouble`].
-fn note(event: &Event, trouble: &watch::Sender<Option<String>>) {
+fn note(event: &Event, trouble: &watch::Sender<Option<String>>, losses: &watch::Sender<u64>) {
     match event {
         Event::Connected => {
             trouble.send_replace(None);
             tracing::info!("connected to the broker");
         }
-        Event::Disconnected => tracing::warn!("lost the connection to the broker, reconnecting"),
+        Event::Disconnected => {
+            losses.send_modify(|count| *count += 1);
+            tracing::warn!("lost the connection to the broker, reconnecting");
+        }
         Event::LameDuckMode => {
             tracing::warn!("the broker is about to stop, moving to another server");
         }
@@ -340,10 +327,7 @@ mod tests {
             "nats://u:secret@host:99999",
         ] {
             let error = addresses(bad).expect_err(bad).to_string();
-            assert!(
-                !error.contains("sec") && error.contains("nats url"),
-                "{error}"
-            );
+            assert!(!error.contains("sec") && error.contains("nats url"), "{error}");
         }
     }
 

@@ -9,6 +9,7 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::{AckKind, Message};
 use bytes::Bytes;
 use time::OffsetDateTime;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::{BrokerError, chain};
 
@@ -33,6 +34,8 @@ pub struct Delivery {
     pub delivered: i64,
     /// How many messages wait behind it.
     pub pending: u64,
+    /// Why it can never be decoded: headers that break the protocol. They are shown as far as they can be read.
+    pub defect: Option<&'static str>,
     /// Settles it; can be kept when the rest is dropped.
     pub acker: Acker,
 }
@@ -41,6 +44,8 @@ pub struct Delivery {
 pub struct Acker {
     inner: async_nats::jetstream::message::Acker,
     sequence: u64,
+    /// Keeps the consumer from pulling until a message that would break the connection is out of the way.
+    _hold: Option<OwnedSemaphorePermit>,
 }
 
 impl std::fmt::Debug for Acker {
@@ -52,6 +57,18 @@ impl std::fmt::Debug for Acker {
 }
 
 impl Acker {
+    pub(super) fn holding(
+        inner: async_nats::jetstream::message::Acker,
+        sequence: u64,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        Self {
+            inner,
+            sequence,
+            _hold: Some(permit),
+        }
+    }
+
     /// Done. `Ok` means written to the connection, not known to the server.
     pub async fn ack(self) -> Result<(), BrokerError> {
         self.send("acknowledging a message", AckKind::Ack).await
@@ -59,8 +76,7 @@ impl Acker {
 
     /// Hand it back: at once, or not before the delay. A delayed one occupies `max_ack_pending` meanwhile.
     pub async fn nak(self, delay: Option<Duration>) -> Result<(), BrokerError> {
-        self.send("handing a message back", AckKind::Nak(delay))
-            .await
+        self.send("handing a message back", AckKind::Nak(delay)).await
     }
 
     /// Never again. Only after its dead letter is stored.
@@ -70,8 +86,7 @@ impl Acker {
 
     /// Still in hand: `ack_wait` begins anew.
     pub async fn progress(&self) -> Result<(), BrokerError> {
-        self.send("reporting progress on a message", AckKind::Progress)
-            .await
+        self.send("reporting progress on a message", AckKind::Progress).await
     }
 
     async fn send(&self, doing: &str, kind: AckKind) -> Result<(), BrokerError> {
@@ -111,24 +126,24 @@ impl Delivery {
     /// None for something that is no stream message (anybody may write to an inbox).
     pub(super) fn from_message(message: Message) -> Option<Self> {
         let info = message.info().ok()?;
-        let (stream, sequence, published) =
-            (info.stream.to_owned(), info.stream_sequence, info.published);
+        let (stream, sequence, published) = (info.stream.to_owned(), info.stream_sequence, info.published);
         let (delivered, pending) = (info.delivered, info.pending);
         let (message, inner) = message.split();
         Some(Self {
             subject: message.subject.to_string(),
-            headers: message
-                .headers
-                .as_ref()
-                .map(header_list)
-                .unwrap_or_default(),
+            headers: message.headers.as_ref().map(header_list).unwrap_or_default(),
             payload: message.payload,
             stream,
             sequence,
             published,
             delivered,
             pending,
-            acker: Acker { inner, sequence },
+            defect: None,
+            acker: Acker {
+                inner,
+                sequence,
+                _hold: None,
+            },
         })
     }
 }

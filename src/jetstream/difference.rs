@@ -7,12 +7,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{
-    AckPolicy, Config as ConsumerConfig, DeliverPolicy, ReplayPolicy,
-};
-use async_nats::jetstream::stream::{
-    Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType,
-};
+use async_nats::jetstream::consumer::{AckPolicy, Config as ConsumerConfig, DeliverPolicy, ReplayPolicy};
+use async_nats::jetstream::stream::{Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType};
 
 use super::topology::{ConsumerSettings, Removal, StreamSettings, WhenFull};
 
@@ -66,9 +62,7 @@ pub(super) fn stream_config(settings: &StreamSettings) -> StreamConfig {
 }
 
 /// What a consumer of these settings looks like to the broker.
-pub(super) fn consumer_config(
-    settings: &ConsumerSettings,
-) -> async_nats::jetstream::consumer::pull::Config {
+pub(super) fn consumer_config(settings: &ConsumerSettings) -> async_nats::jetstream::consumer::pull::Config {
     // A single filter goes into the old field: its subject then stands in the API call and can be permitted by it.
     let (filter_subject, filter_subjects) = match settings.filter_subjects.as_slice() {
         [one] => (one.clone(), Vec::new()),
@@ -90,10 +84,7 @@ pub(super) fn consumer_config(
 }
 
 /// Compares a stream with its settings; empty where nothing matters.
-pub(super) fn stream_differences(
-    settings: &StreamSettings,
-    found: &StreamConfig,
-) -> Vec<Difference> {
+pub(super) fn stream_differences(settings: &StreamSettings, found: &StreamConfig) -> Vec<Difference> {
     let wanted = stream_config(settings);
     let mut list = Differences::default();
     list.compare("subjects", set(&wanted.subjects), set(&found.subjects));
@@ -103,11 +94,7 @@ pub(super) fn stream_differences(
     list.compare("max_age", Age(wanted.max_age), Age(found.max_age));
     list.compare("max_bytes", wanted.max_bytes, unlimited(found.max_bytes));
     list.compare("max_msgs", -1, unlimited(found.max_messages));
-    list.compare(
-        "max_msgs_per_subject",
-        -1,
-        unlimited(found.max_messages_per_subject),
-    );
+    list.compare("max_msgs_per_subject", -1, unlimited(found.max_messages_per_subject));
     list.compare(
         "max_msg_size",
         wanted.max_message_size,
@@ -123,20 +110,13 @@ pub(super) fn stream_differences(
     list.compare("no_ack", false, found.no_ack);
     list.compare("sealed", false, found.sealed);
     list.compare("mirror", "none", present(found.mirror.is_some()));
-    list.compare(
-        "subject_transform",
-        "none",
-        present(found.subject_transform.is_some()),
-    );
+    list.compare("subject_transform", "none", present(found.subject_transform.is_some()));
     list.compare("persist_mode", "default", persist_mode(found));
     list.priced(|field| stream_cost(settings, field))
 }
 
 /// Compares a consumer with its settings; empty where nothing matters.
-pub(super) fn consumer_differences(
-    settings: &ConsumerSettings,
-    found: &ConsumerConfig,
-) -> Vec<Difference> {
+pub(super) fn consumer_differences(settings: &ConsumerSettings, found: &ConsumerConfig) -> Vec<Difference> {
     let mut list = Differences::default();
     let found_filters: BTreeSet<&str> = found
         .filter_subjects
@@ -150,33 +130,13 @@ pub(super) fn consumer_differences(
         "none",
         found.deliver_subject.as_deref().unwrap_or("none"),
     );
-    list.compare(
-        "ack_policy",
-        Word(AckPolicy::Explicit),
-        Word(found.ack_policy),
-    );
-    list.compare(
-        "deliver_policy",
-        Word(DeliverPolicy::All),
-        Word(found.deliver_policy),
-    );
-    list.compare(
-        "replay_policy",
-        Word(ReplayPolicy::Instant),
-        Word(found.replay_policy),
-    );
+    list.compare("ack_policy", Word(AckPolicy::Explicit), Word(found.ack_policy));
+    list.compare("deliver_policy", Word(DeliverPolicy::All), Word(found.deliver_policy));
+    list.compare("replay_policy", Word(ReplayPolicy::Instant), Word(found.replay_policy));
     list.compare("ack_wait", Span(settings.ack_wait), Span(found.ack_wait));
     list.compare("max_deliver", -1, unlimited(found.max_deliver));
-    list.compare(
-        "filter_subjects",
-        set(&settings.filter_subjects),
-        Set(found_filters),
-    );
-    list.compare(
-        "max_ack_pending",
-        settings.max_ack_pending,
-        found.max_ack_pending,
-    );
+    list.compare("filter_subjects", set(&settings.filter_subjects), Set(found_filters));
+    list.compare("max_ack_pending", settings.max_ack_pending, found.max_ack_pending);
     list.compare("backoff", "none", present(!found.backoff.is_empty()));
     list.compare("headers_only", false, found.headers_only);
     list.compare("max_batch", 0, found.max_batch);
@@ -189,11 +149,7 @@ pub(super) fn consumer_differences(
         Span(found.inactive_threshold),
     );
     list.compare("mem_storage", false, found.memory_storage);
-    list.compare(
-        "priority_groups",
-        "none",
-        present(!found.priority_groups.is_empty()),
-    );
+    list.compare("priority_groups", "none", present(!found.priority_groups.is_empty()));
     list.compare("pause_until", "none", present(found.pause_until.is_some()));
     list.priced(consumer_cost)
 }
@@ -209,16 +165,12 @@ fn stream_cost(settings: &StreamSettings, field: &str) -> &'static str {
         "max_msgs" => "the number of messages is limited: the stream fills up sooner",
         "max_msgs_per_subject" => "older events of the same type are dropped or refused",
         "max_msg_size" => "large events are refused, or ones that cannot be dead-lettered come in",
-        "duplicate_window" => {
-            "repeated publishes are stored again, or ids are kept in memory longer"
-        }
+        "duplicate_window" => "repeated publishes are stored again, or ids are kept in memory longer",
         "deny_delete" | "deny_purge" => removal_cost(settings.removal),
         "no_ack" => "publishes are not acknowledged: events are lost unnoticed",
         "sealed" => "nothing can be published",
         "mirror" => "the stream only copies another one",
-        "subject_transform" => {
-            "events are stored under other subjects, so that their types are read wrongly"
-        }
+        "subject_transform" => "events are stored under other subjects, so that their types are read wrongly",
         "persist_mode" => "acknowledged messages are not yet on disk",
         _ => "",
     }
@@ -233,17 +185,13 @@ fn consumer_cost(field: &str) -> &'static str {
         "ack_wait" => "events are delivered again while still in hand, or late after a crash",
         "max_deliver" => "events are silently skipped after that many deliveries",
         "filter_subjects" => "events are missed, or foreign ones come in",
-        "max_ack_pending" => {
-            "throughput is throttled, or more is in flight than memory is meant for"
-        }
+        "max_ack_pending" => "throughput is throttled, or more is in flight than memory is meant for",
         "backoff" => "it replaces ack_wait: events are delivered again while still in hand",
         "headers_only" => "payloads are missing: every event is undecodable",
         "max_batch" | "max_bytes" => "pulls larger than this are refused",
         "max_expires" => "pulls that wait longer than this are refused",
         "rate_limit_bps" => "delivery is throttled",
-        "inactive_threshold" => {
-            "the consumer vanishes while the worker is away, and with it the place it had reached"
-        }
+        "inactive_threshold" => "the consumer vanishes while the worker is away, and with it the place it had reached",
         "mem_storage" => "a restart of the broker forgets what was acknowledged",
         "priority_groups" => "pulls without a group are refused",
         "pause_until" => "delivery is paused: `nats consumer resume` ends that",
@@ -255,12 +203,7 @@ fn consumer_cost(field: &str) -> &'static str {
 struct Differences(Vec<(&'static str, String, String)>);
 
 impl Differences {
-    fn compare(
-        &mut self,
-        field: &'static str,
-        wanted: impl fmt::Display,
-        found: impl fmt::Display,
-    ) {
+    fn compare(&mut self, field: &'static str, wanted: impl fmt::Display, found: impl fmt::Display) {
         let (wanted, found) = (wanted.to_string(), found.to_string());
         if wanted != found {
             self.0.push((field, wanted, found));
@@ -306,9 +249,7 @@ fn discard_policy(when_full: WhenFull) -> DiscardPolicy {
 
 fn discard_cost(when_full: WhenFull) -> &'static str {
     match when_full {
-        WhenFull::RefuseNew => {
-            "a full stream silently drops its oldest events instead of refusing new ones"
-        }
+        WhenFull::RefuseNew => "a full stream silently drops its oldest events instead of refusing new ones",
         WhenFull::DropOldest => "a full stream refuses new messages instead of dropping the oldest",
     }
 }
@@ -316,9 +257,7 @@ fn discard_cost(when_full: WhenFull) -> &'static str {
 fn removal_cost(removal: Removal) -> &'static str {
     match removal {
         Removal::Allowed => "single messages cannot be removed once they are dealt with",
-        Removal::Denied => {
-            "events can be removed before they are applied, and the audit shows a gap"
-        }
+        Removal::Denied => "events can be removed before they are applied, and the audit shows a gap",
     }
 }
 

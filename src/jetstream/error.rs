@@ -5,9 +5,7 @@
 
 use async_nats::jetstream::Error as ApiError;
 use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::context::{
-    PublishError, PublishErrorKind, RequestError, RequestErrorKind,
-};
+use async_nats::jetstream::context::{PublishError, PublishErrorKind, RequestError, RequestErrorKind};
 
 use super::difference::Difference;
 
@@ -21,9 +19,7 @@ pub enum BrokerError {
         reason: String,
     },
     /// No server of the list accepted a connection.
-    #[error(
-        "no broker can be reached at {servers}: is nats-server running there, and is the address right?"
-    )]
+    #[error("no broker can be reached at {servers}: is nats-server running there, and is the address right?")]
     Unreachable {
         /// The addresses, without credentials.
         servers: String,
@@ -32,9 +28,7 @@ pub enum BrokerError {
         source: async_nats::ConnectError,
     },
     /// The server refused the credentials.
-    #[error(
-        "the broker at {servers} refused the credentials: check user and password, token, nkey or creds file"
-    )]
+    #[error("the broker at {servers} refused the credentials: check user and password, token, nkey or creds file")]
     CredentialsRefused {
         /// The addresses, without credentials.
         servers: String,
@@ -76,9 +70,7 @@ pub enum BrokerError {
         doing: String,
     },
     /// Nobody listens on the subject: `JetStream` is away, or no stream takes the subject.
-    #[error(
-        "{doing}: nobody answers (JetStream is away or starting, or no stream takes this subject)"
-    )]
+    #[error("{doing}: nobody answers (JetStream is away or starting, or no stream takes this subject)")]
     NoResponders {
         /// What was being done.
         doing: String,
@@ -131,10 +123,7 @@ pub enum BrokerError {
         remedy: String,
     },
     /// What exists differs from what is configured. Nothing was changed.
-    #[error(
-        "{object} exists with other settings and was not changed:{}",
-        listed(differences)
-    )]
+    #[error("{object} exists with other settings and was not changed:{}", listed(differences))]
     Mismatch {
         /// `stream USERS` or `consumer rollcall of stream USERS`.
         object: String,
@@ -175,10 +164,9 @@ impl BrokerError {
     /// A publish that failed this way may have been stored: repeat it under the same message id.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. }
-            | Self::Timeout { .. }
-            | Self::NoResponders { .. }
-            | Self::Disconnected { .. } => true,
+            Self::Unreachable { .. } | Self::Timeout { .. } | Self::NoResponders { .. } | Self::Disconnected { .. } => {
+                true
+            }
             Self::Api { source, .. } => api_is_transient(source),
             Self::Settings { .. }
             | Self::CredentialsRefused { .. }
@@ -202,9 +190,7 @@ impl BrokerError {
             RequestErrorKind::TimedOut => Self::Timeout { doing },
             RequestErrorKind::NoResponders => Self::NoResponders { doing },
             RequestErrorKind::InvalidSubject => Self::Settings {
-                reason: format!(
-                    "{doing}: the name contains a character that subjects do not allow"
-                ),
+                reason: format!("{doing}: the name contains a character that subjects do not allow"),
             },
             RequestErrorKind::Other if is_json(&error) => Self::Unexpected {
                 doing,
@@ -215,32 +201,23 @@ impl BrokerError {
     }
 
     /// `bytes` and `limit` serve only the message about size.
-    pub(super) fn from_publish(
-        doing: &str,
-        error: PublishError,
-        bytes: usize,
-        limit: usize,
-    ) -> Self {
+    pub(super) fn from_publish(doing: &str, error: PublishError, bytes: usize, limit: usize) -> Self {
         let doing = doing.to_owned();
         match error.kind() {
             PublishErrorKind::TimedOut | PublishErrorKind::MaxAckPending => Self::Timeout { doing },
             PublishErrorKind::StreamNotFound => Self::NoResponders { doing },
             PublishErrorKind::BrokenPipe => Self::Disconnected { doing },
-            PublishErrorKind::MaxPayloadExceeded => Self::TooLarge {
-                doing,
-                bytes,
-                limit,
-            },
-            PublishErrorKind::WrongLastMessageId
-            | PublishErrorKind::WrongLastSequence
-            | PublishErrorKind::Other => match api_error_in(&error) {
-                Some(source) => Self::Api { doing, source },
-                None if is_json(&error) => Self::Unexpected {
-                    doing,
-                    source: Box::new(error),
-                },
-                None => Self::Closed { doing },
-            },
+            PublishErrorKind::MaxPayloadExceeded => Self::TooLarge { doing, bytes, limit },
+            PublishErrorKind::WrongLastMessageId | PublishErrorKind::WrongLastSequence | PublishErrorKind::Other => {
+                match api_error_in(&error) {
+                    Some(source) => Self::Api { doing, source },
+                    None if is_json(&error) => Self::Unexpected {
+                        doing,
+                        source: Box::new(error),
+                    },
+                    None => Self::Closed { doing },
+                }
+            }
         }
     }
 }
@@ -248,22 +225,16 @@ impl BrokerError {
 /// An error with its causes in one line, for logs; Display alone never contains them.
 pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let links = std::iter::successors(Some(error), |inner| inner.source());
-    links
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
+    links.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// The only other cause of "other" is that the client's task has ended and its channel is closed.
 fn is_json(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |inner| inner.source())
-        .any(<dyn std::error::Error>::is::<serde_json::Error>)
+    std::iter::successors(Some(error), |inner| inner.source()).any(<dyn std::error::Error>::is::<serde_json::Error>)
 }
 
 fn api_error_in(error: &PublishError) -> Option<ApiError> {
-    std::error::Error::source(error)?
-        .downcast_ref::<ApiError>()
-        .cloned()
+    std::error::Error::source(error)?.downcast_ref::<ApiError>().cloned()
 }
 
 /// Answers that say "not now" rather than "not ever". The codes are those of nats-server's errors.json.
@@ -300,9 +271,7 @@ fn remedy(error: &ApiError) -> &'static str {
         ErrorCode::STREAM_STORE_FAILED => {
             ": the stream is full (max_bytes) or the disk is; look at `nats stream info` and the server's log"
         }
-        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => {
-            ": the message is larger than the stream's max_msg_size"
-        }
+        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => ": the message is larger than the stream's max_msg_size",
         _ => "",
     }
 }

@@ -11,6 +11,7 @@ mod error;
 mod publisher;
 mod reader;
 mod topology;
+mod unreadable;
 mod version;
 
 use std::fmt;
@@ -50,6 +51,8 @@ pub struct Broker {
     version: String,
     version_warning: Option<String>,
     trouble: watch::Receiver<Option<String>>,
+    /// Counts lost connections.
+    losses: watch::Receiver<u64>,
 }
 
 /// What a durable consumer still has to do.
@@ -120,9 +123,7 @@ impl Broker {
             }
         };
         if tokio::time::timeout(CLOSE_TIMEOUT, closing).await.is_err() {
-            tracing::warn!(
-                "the broker did not take the last acknowledgements, their events will be delivered again"
-            );
+            tracing::warn!("the broker did not take the last acknowledgements, their events will be delivered again");
         }
     }
 
@@ -170,9 +171,7 @@ impl Broker {
             Ok(Ok(_)) | Err(BrokerError::Denied { .. }) => Ok(()),
             Err(BrokerError::NoResponders { .. }) => Err(off()),
             Ok(Err(error)) => match error.error_code() {
-                ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
-                    Err(off())
-                }
+                ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => Err(off()),
                 _ => Err(BrokerError::Api {
                     doing: doing.to_owned(),
                     source: error,
@@ -182,11 +181,7 @@ impl Broker {
         }
     }
 
-    async fn consumer_info(
-        &self,
-        stream: &str,
-        durable: &str,
-    ) -> Result<ConsumerInfo, BrokerError> {
+    async fn consumer_info(&self, stream: &str, durable: &str) -> Result<ConsumerInfo, BrokerError> {
         let doing = format!("asking about consumer {durable} of stream {stream}");
         let subject = format!("CONSUMER.INFO.{stream}.{durable}");
         self.api(&doing, subject, &NO_PARAMETERS)

@@ -70,13 +70,8 @@ impl Publisher {
     }
 
     /// Publishes until it is acknowledged, the error is final, or `patience` is over (then the last error).
-    pub async fn publish_patiently(
-        &self,
-        message: &Outgoing,
-        patience: Duration,
-    ) -> Result<Ack, BrokerError> {
-        self.repeat(message, self.publish(message).await, patience)
-            .await
+    pub async fn publish_patiently(&self, message: &Outgoing, patience: Duration) -> Result<Ack, BrokerError> {
+        self.repeat(message, self.publish(message).await, patience).await
     }
 
     /// Publishes many, at most `in_flight` of them unacknowledged at a time. Keep it modest (256): with
@@ -103,11 +98,7 @@ impl Publisher {
             .map_err(|error| self.failed(message, error))
     }
 
-    async fn acknowledged(
-        &self,
-        message: &Outgoing,
-        sent: PublishAckFuture,
-    ) -> Result<Ack, BrokerError> {
+    async fn acknowledged(&self, message: &Outgoing, sent: PublishAckFuture) -> Result<Ack, BrokerError> {
         let ack = sent.await.map_err(|error| self.failed(message, error))?;
         Ok(Ack {
             stream: ack.stream,
@@ -146,11 +137,7 @@ impl Publisher {
         }
     }
 
-    fn failed(
-        &self,
-        message: &Outgoing,
-        error: async_nats::jetstream::context::PublishError,
-    ) -> BrokerError {
+    fn failed(&self, message: &Outgoing, error: async_nats::jetstream::context::PublishError) -> BrokerError {
         let header_bytes: usize = message
             .headers
             .iter()
@@ -236,9 +223,7 @@ fn check_subject(subject: &str) -> Result<(), BrokerError> {
         Ok(())
     } else {
         Err(BrokerError::BadMessage {
-            reason: format!(
-                "{subject:?} is no literal subject (tokens separated by dots, no spaces, no wildcards)"
-            ),
+            reason: format!("{subject:?} is no literal subject (tokens separated by dots, no spaces, no wildcards)"),
         })
     }
 }
@@ -303,13 +288,7 @@ mod tests {
 
     #[test]
     fn headers_that_would_break_the_protocol_are_refused() {
-        assert!(
-            header_map(&message(
-                &[("ce-id", "1"), ("ce-id", "2"), ("note", "grün")],
-                "s 1"
-            ))
-            .is_ok()
-        );
+        assert!(header_map(&message(&[("ce-id", "1"), ("ce-id", "2"), ("note", "grün")], "s 1")).is_ok());
         for (name, value) in [
             ("a\r\nb", "x"),
             ("a:b", "x"),

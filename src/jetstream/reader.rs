@@ -76,10 +76,7 @@ impl Broker {
                 .create_consumer_on_stream(config, stream)
                 .await
                 .map_err(|error| unexpected(Box::new(error)))?;
-            let source = consumer
-                .messages()
-                .await
-                .map_err(|error| unexpected(Box::new(error)))?;
+            let source = consumer.messages().await.map_err(|error| unexpected(Box::new(error)))?;
             messages.source = Some(Box::new(source));
         }
         Ok(messages)

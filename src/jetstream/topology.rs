@@ -8,9 +8,7 @@ use async_nats::jetstream::stream::Info as StreamInfo;
 use async_nats::jetstream::{Error as ApiError, ErrorCode};
 use serde_json::json;
 
-use super::difference::{
-    Difference, consumer_config, consumer_differences, stream_config, stream_differences,
-};
+use super::difference::{Difference, consumer_config, consumer_differences, stream_config, stream_differences};
 use super::error::BrokerError;
 use super::{Broker, NO_PARAMETERS};
 
@@ -84,21 +82,13 @@ impl Broker {
     /// Makes the stream if it is missing and allowed, then compares it with the settings.
     ///
     /// Errors: [`BrokerError::StreamMissing`], [`BrokerError::Mismatch`], or what the broker answers.
-    pub async fn ensure_stream(
-        &self,
-        settings: &StreamSettings,
-        manage: Manage,
-    ) -> Result<(), BrokerError> {
+    pub async fn ensure_stream(&self, settings: &StreamSettings, manage: Manage) -> Result<(), BrokerError> {
         let name = &settings.name;
         let found = match self.stream_differences(settings).await {
             Err(BrokerError::StreamMissing { .. }) if manage == Manage::Create => {
                 let doing = format!("creating stream {name}");
                 let made = self
-                    .api::<StreamInfo>(
-                        &doing,
-                        format!("STREAM.CREATE.{name}"),
-                        &stream_config(settings),
-                    )
+                    .api::<StreamInfo>(&doing, format!("STREAM.CREATE.{name}"), &stream_config(settings))
                     .await?;
                 // Another process may have made it meanwhile; whatever is there now is read back and compared.
                 accept_existing(&doing, made, &[ErrorCode::STREAM_NAME_EXIST])?;
@@ -114,11 +104,7 @@ impl Broker {
     ///
     /// Errors: [`BrokerError::StreamMissing`], [`BrokerError::ConsumerMissing`], [`BrokerError::Mismatch`],
     /// or what the broker answers.
-    pub async fn ensure_consumer(
-        &self,
-        settings: &ConsumerSettings,
-        manage: Manage,
-    ) -> Result<(), BrokerError> {
+    pub async fn ensure_consumer(&self, settings: &ConsumerSettings, manage: Manage) -> Result<(), BrokerError> {
         let (stream, durable) = (&settings.stream, &settings.durable);
         let found = match self.consumer_differences(settings).await {
             Err(BrokerError::ConsumerMissing { .. }) if manage == Manage::Create => {
@@ -129,18 +115,12 @@ impl Broker {
                     filter => format!("CONSUMER.CREATE.{stream}.{durable}.{filter}"),
                 };
                 // Action "create" never changes an existing consumer; plain creation would.
-                let request =
-                    json!({ "stream_name": stream, "config": config, "action": "create" });
-                let made = self
-                    .api::<serde_json::Value>(&doing, subject, &request)
-                    .await?;
+                let request = json!({ "stream_name": stream, "config": config, "action": "create" });
+                let made = self.api::<serde_json::Value>(&doing, subject, &request).await?;
                 accept_existing(
                     &doing,
                     made,
-                    &[
-                        ErrorCode::CONSUMER_ALREADY_EXISTS,
-                        ErrorCode::CONSUMER_NAME_EXIST,
-                    ],
+                    &[ErrorCode::CONSUMER_ALREADY_EXISTS, ErrorCode::CONSUMER_NAME_EXIST],
                 )?;
                 tracing::info!(stream, consumer = durable, "consumer created");
                 self.consumer_differences(settings).await?
@@ -151,52 +131,29 @@ impl Broker {
     }
 
     /// Every field in which the existing stream differs. Error if it is missing or cannot be asked about.
-    pub async fn stream_differences(
-        &self,
-        settings: &StreamSettings,
-    ) -> Result<Vec<Difference>, BrokerError> {
+    pub async fn stream_differences(&self, settings: &StreamSettings) -> Result<Vec<Difference>, BrokerError> {
         let doing = format!("asking about stream {}", settings.name);
         match self
-            .api::<StreamInfo>(
-                &doing,
-                format!("STREAM.INFO.{}", settings.name),
-                &NO_PARAMETERS,
-            )
+            .api::<StreamInfo>(&doing, format!("STREAM.INFO.{}", settings.name), &NO_PARAMETERS)
             .await?
         {
             Ok(info) => Ok(stream_differences(settings, &info.config)),
-            Err(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
-                Err(BrokerError::StreamMissing {
-                    stream: settings.name.clone(),
-                    remedy: format!(
-                        "set manage = true in [nats], or run: {}",
-                        stream_command(settings)
-                    ),
-                })
-            }
+            Err(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => Err(BrokerError::StreamMissing {
+                stream: settings.name.clone(),
+                remedy: format!("set manage = true in [nats], or run: {}", stream_command(settings)),
+            }),
             Err(source) => Err(BrokerError::Api { doing, source }),
         }
     }
 
     /// Every field in which the existing consumer differs. Error if it or its stream is missing or cannot be asked about.
-    pub async fn consumer_differences(
-        &self,
-        settings: &ConsumerSettings,
-    ) -> Result<Vec<Difference>, BrokerError> {
-        match self
-            .consumer_info(&settings.stream, &settings.durable)
-            .await
-        {
+    pub async fn consumer_differences(&self, settings: &ConsumerSettings) -> Result<Vec<Difference>, BrokerError> {
+        match self.consumer_info(&settings.stream, &settings.durable).await {
             Ok(info) => Ok(consumer_differences(settings, &info.config)),
-            Err(BrokerError::ConsumerMissing {
-                stream, consumer, ..
-            }) => Err(BrokerError::ConsumerMissing {
+            Err(BrokerError::ConsumerMissing { stream, consumer, .. }) => Err(BrokerError::ConsumerMissing {
                 stream,
                 consumer,
-                remedy: format!(
-                    "set manage = true in [nats], or run: {}",
-                    consumer_command(settings)
-                ),
+                remedy: format!("set manage = true in [nats], or run: {}", consumer_command(settings)),
             }),
             Err(error) => Err(error),
         }
@@ -207,7 +164,8 @@ impl Broker {
 pub(super) fn stream_missing(stream: &str) -> BrokerError {
     BrokerError::StreamMissing {
         stream: stream.to_owned(),
-        remedy: "start the worker with manage = true in [nats], or create it with the nats command line tool".to_owned(),
+        remedy: "start the worker with manage = true in [nats], or create it with the nats command line tool"
+            .to_owned(),
     }
 }
 
@@ -216,17 +174,14 @@ pub(super) fn consumer_missing(stream: &str, consumer: &str) -> BrokerError {
     BrokerError::ConsumerMissing {
         stream: stream.to_owned(),
         consumer: consumer.to_owned(),
-        remedy: "somebody deleted it, or it was never made; started again with manage = true in [nats] the worker makes it \
+        remedy:
+            "somebody deleted it, or it was never made; started again with manage = true in [nats] the worker makes it \
                  and reads the whole stream once more (what was applied before counts as duplicate)"
-            .to_owned(),
+                .to_owned(),
     }
 }
 
-fn accept_existing<T>(
-    doing: &str,
-    made: Result<T, ApiError>,
-    existing: &[ErrorCode],
-) -> Result<(), BrokerError> {
+fn accept_existing<T>(doing: &str, made: Result<T, ApiError>, existing: &[ErrorCode]) -> Result<(), BrokerError> {
     match made {
         Ok(_) => Ok(()),
         Err(error) if existing.contains(&error.error_code()) => Ok(()),
@@ -241,10 +196,7 @@ fn equal_or_mismatch(object: String, differences: Vec<Difference>) -> Result<(),
     if differences.is_empty() {
         Ok(())
     } else {
-        Err(BrokerError::Mismatch {
-            object,
-            differences,
-        })
+        Err(BrokerError::Mismatch { object, differences })
     }
 }
 
@@ -276,11 +228,7 @@ fn stream_command(settings: &StreamSettings) -> String {
          --max-bytes {} --max-msg-size {} --dupe-window {}s{removal} --defaults",
         subjects.join(","),
         if *max_bytes <= 0 { -1 } else { *max_bytes },
-        if *max_msg_size <= 0 {
-            -1
-        } else {
-            *max_msg_size
-        },
+        if *max_msg_size <= 0 { -1 } else { *max_msg_size },
         duplicate_window.as_secs(),
     )
 }

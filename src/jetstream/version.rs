@@ -16,11 +16,7 @@ impl Version {
     /// Reads `2.12.8`, `v2.10.26`, `2.11.0-RC.3`. None for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
-        let numbers = text
-            .strip_prefix('v')
-            .unwrap_or(text)
-            .split(['-', '+'])
-            .next()?;
+        let numbers = text.strip_prefix('v').unwrap_or(text).split(['-', '+']).next()?;
         let mut parts = numbers.split('.').map(|part| part.parse().ok());
         let version = Self(parts.next()??, parts.next()??, parts.next()??);
         parts.next().is_none().then_some(version)

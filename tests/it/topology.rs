@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rollcall::jetstream::{
-    Broker, BrokerError, ConsumerSettings, Manage, Removal, StreamSettings, Version, WhenFull,
-    judge_version,
+    Broker, BrokerError, ConsumerSettings, Manage, Removal, StreamSettings, Version, WhenFull, judge_version,
 };
 use serde_json::{Value, json};
 
 use crate::harness::nats::Nats;
 
-fn users() -> StreamSettings {
+pub(crate) fn users() -> StreamSettings {
     StreamSettings {
         name: "USERS".to_owned(),
         subjects: vec!["user.>".to_owned()],
@@ -36,7 +35,7 @@ fn dead_letters() -> StreamSettings {
     }
 }
 
-fn consumer() -> ConsumerSettings {
+pub(crate) fn consumer() -> ConsumerSettings {
     ConsumerSettings {
         stream: "USERS".to_owned(),
         durable: "rollcall".to_owned(),
@@ -131,10 +130,7 @@ async fn the_oldest_accepted_server_does_the_same_with_a_warning() -> Result<()>
     let nats = Nats::of_version("2.10.26").await?;
     let broker = nats.connect().await?;
     let warning = broker.version_warning().context("a warning")?;
-    assert!(
-        warning.contains("2.10.26") && warning.contains("2.12.8"),
-        "{warning}"
-    );
+    assert!(warning.contains("2.10.26") && warning.contains("2.12.8"), "{warning}");
     created_as_specified(&nats, &broker).await
 }
 
@@ -142,10 +138,7 @@ async fn the_oldest_accepted_server_does_the_same_with_a_warning() -> Result<()>
 async fn the_newest_known_server_does_the_same_without_a_warning() -> Result<()> {
     let nats = Nats::of_version("2.15.1").await?;
     let broker = nats.connect().await?;
-    assert_eq!(
-        (broker.version(), broker.version_warning()),
-        ("2.15.1", None)
-    );
+    assert_eq!((broker.version(), broker.version_warning()), ("2.15.1", None));
     created_as_specified(&nats, &broker).await
 }
 
@@ -173,18 +166,10 @@ async fn a_stream_that_differs_is_refused_and_left_alone() -> Result<()> {
         (json!({ "storage": "memory" }), "storage", "restart"),
         (json!({ "discard": "old" }), "discard", "drops its oldest"),
         (json!({ "subjects": ["user.created"] }), "subjects", "lost"),
-        (
-            json!({ "max_age": 300_000_000_000_u64 }),
-            "max_age",
-            "dropped earlier",
-        ),
+        (json!({ "max_age": 300_000_000_000_u64 }), "max_age", "dropped earlier"),
         (json!({ "max_bytes": 1_000_000 }), "max_bytes", "fills up"),
         (json!({ "max_msgs": 10 }), "max_msgs", "fills up"),
-        (
-            json!({ "max_msgs_per_subject": 1 }),
-            "max_msgs_per_subject",
-            "dropped",
-        ),
+        (json!({ "max_msgs_per_subject": 1 }), "max_msgs_per_subject", "dropped"),
         (json!({ "max_msg_size": 1000 }), "max_msg_size", "refused"),
         (
             json!({ "duplicate_window": 1_000_000_000 }),
@@ -212,10 +197,7 @@ async fn a_stream_that_differs_is_refused_and_left_alone() -> Result<()> {
         anyhow::ensure!(made.get("error").is_none(), "{deviation}: {made}");
         let before = api(&nats, "STREAM.INFO.USERS", &json!({})).await?["config"].clone();
         for manage in [Manage::Create, Manage::Never] {
-            let error = broker
-                .ensure_stream(&users(), manage)
-                .await
-                .expect_err("a difference");
+            let error = broker.ensure_stream(&users(), manage).await.expect_err("a difference");
             let text = error.to_string();
             assert!(
                 matches!(&error, BrokerError::Mismatch { differences, .. } if differences.len() == 1),
@@ -248,41 +230,17 @@ async fn a_consumer_that_differs_is_refused_and_left_alone() -> Result<()> {
             "ack_policy",
             "before they are committed",
         ),
-        (
-            json!({ "deliver_policy": "new" }),
-            "deliver_policy",
-            "never seen",
-        ),
-        (
-            json!({ "ack_wait": 1_000_000_000 }),
-            "ack_wait",
-            "still in hand",
-        ),
-        (
-            json!({ "max_deliver": 5 }),
-            "max_deliver",
-            "silently skipped",
-        ),
+        (json!({ "deliver_policy": "new" }), "deliver_policy", "never seen"),
+        (json!({ "ack_wait": 1_000_000_000 }), "ack_wait", "still in hand"),
+        (json!({ "max_deliver": 5 }), "max_deliver", "silently skipped"),
         (
             json!({ "max_deliver": 5, "backoff": [1_000_000_000, 60_000_000_000_u64], "ack_wait": 0 }),
             "backoff",
             "replaces ack_wait",
         ),
-        (
-            json!({ "filter_subject": "user.created" }),
-            "filter_subjects",
-            "missed",
-        ),
-        (
-            json!({ "max_ack_pending": 10 }),
-            "max_ack_pending",
-            "throttled",
-        ),
-        (
-            json!({ "headers_only": true }),
-            "headers_only",
-            "undecodable",
-        ),
+        (json!({ "filter_subject": "user.created" }), "filter_subjects", "missed"),
+        (json!({ "max_ack_pending": 10 }), "max_ack_pending", "throttled"),
+        (json!({ "headers_only": true }), "headers_only", "undecodable"),
         (json!({ "max_batch": 10 }), "max_batch", "refused"),
         (
             json!({ "inactive_threshold": 60_000_000_000_u64 }),
@@ -290,16 +248,8 @@ async fn a_consumer_that_differs_is_refused_and_left_alone() -> Result<()> {
             "vanishes",
         ),
         (json!({ "mem_storage": true }), "mem_storage", "forgets"),
-        (
-            json!({ "replay_policy": "original" }),
-            "replay_policy",
-            "pace",
-        ),
-        (
-            json!({ "deliver_subject": "push.here" }),
-            "deliver_subject",
-            "pulls",
-        ),
+        (json!({ "replay_policy": "original" }), "replay_policy", "pace"),
+        (json!({ "deliver_subject": "push.here" }), "deliver_subject", "pulls"),
     ];
     for (deviation, field, cost) in deviations {
         let mut config = json!({
@@ -312,8 +262,7 @@ async fn a_consumer_that_differs_is_refused_and_left_alone() -> Result<()> {
         let request = json!({ "stream_name": "USERS", "config": config });
         let made = api(&nats, "CONSUMER.DURABLE.CREATE.USERS.rollcall", &request).await?;
         anyhow::ensure!(made.get("error").is_none(), "{deviation}: {made}");
-        let before =
-            api(&nats, "CONSUMER.INFO.USERS.rollcall", &json!({})).await?["config"].clone();
+        let before = api(&nats, "CONSUMER.INFO.USERS.rollcall", &json!({})).await?["config"].clone();
         for manage in [Manage::Create, Manage::Never] {
             let text = broker
                 .ensure_consumer(&consumer(), manage)
@@ -348,16 +297,10 @@ async fn every_difference_is_reported_in_one_pass() -> Result<()> {
         ..users()
     };
     let differences = broker.stream_differences(&other).await?;
-    let fields: Vec<_> = differences
-        .iter()
-        .map(|difference| difference.field)
-        .collect();
+    let fields: Vec<_> = differences.iter().map(|difference| difference.field).collect();
     assert_eq!(fields, ["discard", "max_age", "max_bytes"]);
     assert_eq!(
-        (
-            differences[1].wanted.as_str(),
-            differences[1].found.as_str()
-        ),
+        (differences[1].wanted.as_str(), differences[1].found.as_str()),
         ("3600s", "unlimited")
     );
     Ok(())
@@ -374,19 +317,14 @@ async fn with_manage_never_nothing_is_created() -> Result<()> {
     let text = error.to_string();
     assert!(matches!(error, BrokerError::StreamMissing { .. }), "{text}");
     assert!(
-        text.contains("USERS")
-            && text.contains("manage = true")
-            && text.contains("nats stream add USERS"),
+        text.contains("USERS") && text.contains("manage = true") && text.contains("nats stream add USERS"),
         "{text}"
     );
     let error = broker
         .ensure_consumer(&consumer(), Manage::Never)
         .await
         .expect_err("no stream");
-    assert!(
-        matches!(error, BrokerError::StreamMissing { .. }),
-        "{error}"
-    );
+    assert!(matches!(error, BrokerError::StreamMissing { .. }), "{error}");
     assert_eq!(api(&nats, "STREAM.NAMES", &json!({})).await?["total"], 0);
 
     broker.ensure_stream(&users(), Manage::Create).await?;
@@ -395,20 +333,12 @@ async fn with_manage_never_nothing_is_created() -> Result<()> {
         .await
         .expect_err("no consumer");
     let text = error.to_string();
+    assert!(matches!(error, BrokerError::ConsumerMissing { .. }), "{text}");
     assert!(
-        matches!(error, BrokerError::ConsumerMissing { .. }),
+        text.contains("rollcall") && text.contains("manage = true") && text.contains("nats consumer add USERS"),
         "{text}"
     );
-    assert!(
-        text.contains("rollcall")
-            && text.contains("manage = true")
-            && text.contains("nats consumer add USERS"),
-        "{text}"
-    );
-    assert_eq!(
-        api(&nats, "CONSUMER.NAMES.USERS", &json!({})).await?["total"],
-        0
-    );
+    assert_eq!(api(&nats, "CONSUMER.NAMES.USERS", &json!({})).await?["total"], 0);
     Ok(())
 }
 

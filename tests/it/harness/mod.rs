@@ -17,8 +17,7 @@ pub mod worker;
 use std::path::{Path, PathBuf};
 
 /// What a failing start tells the reader.
-pub const HOW_TO_GET: &str =
-    "run ./deploy/test.sh, which installs what the tests need and then runs them";
+pub const HOW_TO_GET: &str = "run ./deploy/test.sh, which installs what the tests need and then runs them";
 
 /// A folder of the build directory that survives the test: templates, locks.
 pub fn shared_folder() -> std::io::Result<PathBuf> {

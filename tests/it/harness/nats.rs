@@ -40,18 +40,13 @@ impl Nats {
     pub async fn of_version(version: &str) -> Result<Self> {
         let binary = tools().join(format!("nats-server-{version}/nats-server"));
         if !binary.is_file() {
-            bail!(
-                "nats-server {version} is not at {}: {HOW_TO_GET}",
-                binary.display()
-            );
+            bail!("nats-server {version} is not at {}: {HOW_TO_GET}", binary.display());
         }
         Self::start_with(binary, "").await
     }
 
     async fn start_with(binary: PathBuf, extra: &str) -> Result<Self> {
-        let folder = tempfile::Builder::new()
-            .prefix("rollcall-nats-")
-            .tempdir()?;
+        let folder = tempfile::Builder::new().prefix("rollcall-nats-").tempdir()?;
         let extra = extra.to_owned();
         let mut nats = Self {
             process: None,
@@ -107,26 +102,17 @@ impl Nats {
 
     /// Freezes it: connections stay open, nothing answers.
     pub fn freeze(&mut self) -> Result<()> {
-        self.process
-            .as_mut()
-            .context("a running server")?
-            .signal("STOP")
+        self.process.as_mut().context("a running server")?.signal("STOP")
     }
 
     /// Ends [`Self::freeze`].
     pub fn thaw(&mut self) -> Result<()> {
-        self.process
-            .as_mut()
-            .context("a running server")?
-            .signal("CONT")
+        self.process.as_mut().context("a running server")?.signal("CONT")
     }
 
     /// What the server has logged.
     pub fn log(&self) -> String {
-        self.process
-            .as_ref()
-            .map(Guarded::stderr)
-            .unwrap_or_default()
+        self.process.as_ref().map(Guarded::stderr).unwrap_or_default()
     }
 
     async fn launch(&mut self) -> Result<()> {
@@ -134,11 +120,7 @@ impl Nats {
         let root = self.folder.path().to_path_buf();
         let ports = root.join(format!("ports-{}", self.starts));
         fs::create_dir_all(&ports)?;
-        let listen = if self.port == 0 {
-            -1
-        } else {
-            i32::from(self.port)
-        };
+        let listen = if self.port == 0 { -1 } else { i32::from(self.port) };
         let config = root.join("nats.conf");
         fs::write(
             &config,
@@ -152,21 +134,14 @@ impl Nats {
         )?;
         let mut command = Command::new(&self.binary);
         command.arg("-c").arg(&config);
-        let mut process = Guarded::start(
-            &command,
-            &root,
-            &format!("nats-{}", self.starts),
-            Ending::Kill,
-        )?;
+        let mut process = Guarded::start(&command, &root, &format!("nats-{}", self.starts), Ending::Kill)?;
         let ports = ports.join(format!("{}_{}.ports", self.binary_name(), process.pid()));
-        let started = wait_for("nats-server", START_DEADLINE, async || {
-            match process.exited() {
-                Ok(None) => port_in(&ports).map(Ok),
-                ended => Some(Err(format!(
-                    "nats-server did not start: {ended:?}\n{}",
-                    process.stderr()
-                ))),
-            }
+        let started = wait_for("nats-server", START_DEADLINE, async || match process.exited() {
+            Ok(None) => port_in(&ports).map(Ok),
+            ended => Some(Err(format!(
+                "nats-server did not start: {ended:?}\n{}",
+                process.stderr()
+            ))),
         });
         self.port = started.await?.map_err(anyhow::Error::msg)?;
         self.process = Some(process);
@@ -208,11 +183,7 @@ fn found() -> Result<PathBuf> {
     candidates
         .into_iter()
         .find(|binary| version(binary).is_some_and(|version| version >= OLDEST))
-        .with_context(|| {
-            format!(
-                "no nats-server from 2.10 on, neither on PATH nor in target/tools/bin: {HOW_TO_GET}"
-            )
-        })
+        .with_context(|| format!("no nats-server from 2.10 on, neither on PATH nor in target/tools/bin: {HOW_TO_GET}"))
 }
 
 /// From `nats-server: v2.12.8`.

@@ -127,34 +127,21 @@ impl Postgres {
 
     /// Freezes the postmaster: no new connection is answered.
     pub fn freeze(&mut self) -> Result<()> {
-        self.process
-            .as_mut()
-            .context("a running cluster")?
-            .signal("STOP")
+        self.process.as_mut().context("a running cluster")?.signal("STOP")
     }
 
     /// Ends [`Self::freeze`].
     pub fn thaw(&mut self) -> Result<()> {
-        self.process
-            .as_mut()
-            .context("a running cluster")?
-            .signal("CONT")
+        self.process.as_mut().context("a running cluster")?.signal("CONT")
     }
 
     /// What the cluster has logged.
     pub fn log(&self) -> String {
-        self.process
-            .as_ref()
-            .map(Guarded::stderr)
-            .unwrap_or_default()
+        self.process.as_ref().map(Guarded::stderr).unwrap_or_default()
     }
 
     fn configure(&self, durability: Durability) -> Result<()> {
-        let fsync = if durability == Durability::On {
-            "on"
-        } else {
-            "off"
-        };
+        let fsync = if durability == Durability::On { "on" } else { "off" };
         let settings = format!(
             "listen_addresses = '127.0.0.1'\nunix_socket_directories = '{}'\nfsync = {fsync}\n\
              shared_buffers = 32MB\nmax_connections = 60\nlog_min_messages = warning\n",
@@ -173,15 +160,13 @@ impl Postgres {
             .args(["-p", &self.port.to_string()]);
         let mut process = Guarded::start(&command, self.folder.path(), "postgres", Ending::Quit)?;
         let ready = self.folder.path().join("data/postmaster.pid");
-        let started = wait_for("PostgreSQL", START_DEADLINE, async || {
-            match process.exited() {
-                Ok(None) => says_ready(&ready, process.pid()).then_some(Ok(true)),
-                _ if process.stderr().contains("could not bind") => Some(Ok(false)),
-                ended => Some(Err(format!(
-                    "PostgreSQL did not start: {ended:?}\n{}",
-                    process.stderr()
-                ))),
-            }
+        let started = wait_for("PostgreSQL", START_DEADLINE, async || match process.exited() {
+            Ok(None) => says_ready(&ready, process.pid()).then_some(Ok(true)),
+            _ if process.stderr().contains("could not bind") => Some(Ok(false)),
+            ended => Some(Err(format!(
+                "PostgreSQL did not start: {ended:?}\n{}",
+                process.stderr()
+            ))),
         });
         let is_up = started.await?.map_err(anyhow::Error::msg)?;
         self.process = Some(process);
@@ -193,8 +178,7 @@ impl Postgres {
 fn says_ready(file: &Path, pid: u32) -> bool {
     let text = fs::read_to_string(file).unwrap_or_default();
     let mut lines = text.lines();
-    lines.next() == Some(pid.to_string().as_str())
-        && lines.nth(6).is_some_and(|state| state.trim() == "ready")
+    lines.next() == Some(pid.to_string().as_str()) && lines.nth(6).is_some_and(|state| state.trim() == "ready")
 }
 
 /// Where the programs are and under which account they run.
@@ -215,13 +199,18 @@ impl Tools {
             versions.sort_by_key(version);
             versions.pop().map(|folder| folder.join("bin"))
         };
-        let on_path = on_path("initdb")
-            .and_then(|file| Some(fs::canonicalize(file).ok()?.parent()?.to_path_buf()));
+        let on_path = on_path("initdb").and_then(|file| Some(fs::canonicalize(file).ok()?.parent()?.to_path_buf()));
         let folder = on_path
             .into_iter()
             .chain(newest())
-            .find(|folder| ["initdb", "postgres", "psql"].iter().all(|name| folder.join(name).is_file()))
-            .with_context(|| format!("no PostgreSQL server (initdb, postgres, psql) on PATH or in /usr/lib/postgresql: {HOW_TO_GET}"))?;
+            .find(|folder| {
+                ["initdb", "postgres", "psql"]
+                    .iter()
+                    .all(|name| folder.join(name).is_file())
+            })
+            .with_context(|| {
+                format!("no PostgreSQL server (initdb, postgres, psql) on PATH or in /usr/lib/postgresql: {HOW_TO_GET}")
+            })?;
         let is_root = fs::metadata("/proc/self")?.uid() == 0;
         Ok(Self { folder, is_root })
     }
@@ -266,32 +255,19 @@ fn give(path: &Path, tools: &Tools) -> Result<()> {
 /// User and group id from `postgres:x:101:104:…`.
 fn account() -> Result<[u32; 2]> {
     let file = fs::read_to_string("/etc/passwd")?;
-    let line = file
-        .lines()
-        .find(|line| line.split(':').next() == Some(ACCOUNT));
+    let line = file.lines().find(|line| line.split(':').next() == Some(ACCOUNT));
     let mut ids = line
-        .with_context(|| {
-            format!(
-                "running as root, and there is no account {ACCOUNT} to run PostgreSQL: {HOW_TO_GET}"
-            )
-        })?
+        .with_context(|| format!("running as root, and there is no account {ACCOUNT} to run PostgreSQL: {HOW_TO_GET}"))?
         .split(':')
         .skip(2)
         .map_while(|part| part.parse().ok());
-    Ok([
-        ids.next().context("a user id")?,
-        ids.next().context("a group id")?,
-    ])
+    Ok([ids.next().context("a user id")?, ids.next().context("a group id")?])
 }
 
 /// The template of this version of `PostgreSQL`; the first test to need it makes it, the others wait.
 fn template(tools: &Tools) -> Result<PathBuf> {
     let version = run(Command::new(tools.file("postgres")).arg("--version"))?;
-    let version = version
-        .split_whitespace()
-        .nth(2)
-        .context("a version")?
-        .to_owned();
+    let version = version.split_whitespace().nth(2).context("a version")?.to_owned();
     let shared = shared_folder()?;
     let done = shared.join(format!("postgres-{version}"));
     let lock = File::create(shared.join("postgres.lock"))?;
@@ -313,10 +289,7 @@ fn template(tools: &Tools) -> Result<PathBuf> {
         // Copied beside its place and renamed: a test that is killed half way leaves no half template.
         let half = shared.join(format!("postgres-{version}.half"));
         let _ = fs::remove_dir_all(&half);
-        run(Command::new("cp")
-            .args(["-a", "--reflink=auto"])
-            .arg(&data)
-            .arg(&half))?;
+        run(Command::new("cp").args(["-a", "--reflink=auto"]).arg(&data).arg(&half))?;
         fs::rename(&half, &done)?;
     }
     Ok(done)
@@ -332,9 +305,7 @@ fn copy(template: &Path, data: &Path, tools: &Tools) -> Result<()> {
 
 fn run(command: &mut Command) -> Result<String> {
     let shown = command.get_program().to_string_lossy().into_owned();
-    let output = command
-        .output()
-        .with_context(|| format!("running {shown}"))?;
+    let output = command.output().with_context(|| format!("running {shown}"))?;
     if !output.status.success() {
         bail!(
             "{shown} ended with {}: {}",

@@ -53,20 +53,13 @@ impl Guarded {
     /// Starts what the command describes (program, arguments, environment, folder); its output goes to
     /// `<name>.out` and `<name>.err` in the folder.
     pub fn start(command: &Command, folder: &Path, name: &str, ending: Ending) -> Result<Self> {
-        let (out, err) = (
-            folder.join(format!("{name}.out")),
-            folder.join(format!("{name}.err")),
-        );
+        let (out, err) = (folder.join(format!("{name}.out")), folder.join(format!("{name}.err")));
         let signal = match ending {
             Ending::Kill => "KILL",
             Ending::Quit => "QUIT",
         };
         let mut shell = Command::new("/bin/sh");
-        shell
-            .args(["-c", GUARD, "guard"])
-            .arg(&out)
-            .arg(&err)
-            .arg(signal);
+        shell.args(["-c", GUARD, "guard"]).arg(&out).arg(&err).arg(signal);
         shell.arg(command.get_program()).args(command.get_args());
         for (key, value) in command.get_envs() {
             match value {
@@ -83,8 +76,7 @@ impl Guarded {
             .with_context(|| format!("starting {name}"))?;
         let lifeline = guard.stdin.take();
         let mut line = String::new();
-        BufReader::new(guard.stdout.take().context("a pipe from the guard")?)
-            .read_line(&mut line)?;
+        BufReader::new(guard.stdout.take().context("a pipe from the guard")?).read_line(&mut line)?;
         let pid = line
             .trim()
             .parse()
@@ -106,19 +98,10 @@ impl Guarded {
     /// Sends a signal by its name without SIG (`TERM`, `KILL`, `STOP`, `CONT`).
     pub fn signal(&mut self, name: &str) -> Result<()> {
         if let Some(status) = self.exited()? {
-            bail!(
-                "no SIG{name} for process {}: it has ended with {status}",
-                self.pid
-            );
+            bail!("no SIG{name} for process {}: it has ended with {status}", self.pid);
         }
         let sent = Command::new("/bin/sh")
-            .args([
-                "-c",
-                r#"kill -s "$1" "$2""#,
-                "kill",
-                name,
-                &self.pid.to_string(),
-            ])
+            .args(["-c", r#"kill -s "$1" "$2""#, "kill", name, &self.pid.to_string()])
             .status()?;
         if sent.success() {
             Ok(())
@@ -135,10 +118,7 @@ impl Guarded {
     /// Waits for its end.
     pub async fn ended(&mut self, deadline: Duration) -> Result<ExitStatus> {
         let what = format!("the end of process {}", self.pid);
-        wait_for(&what, deadline, async || {
-            self.guard.try_wait().ok().flatten()
-        })
-        .await
+        wait_for(&what, deadline, async || self.guard.try_wait().ok().flatten()).await
     }
 
     /// What it has written to standard output so far.

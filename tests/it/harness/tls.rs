@@ -73,10 +73,7 @@ fn openssl(folder: &Path, arguments: &str, more: &[&str]) -> Result<()> {
         .output()
         .with_context(|| format!("openssl is needed to make test certificates: {HOW_TO_GET}"))?;
     if !output.status.success() {
-        bail!(
-            "openssl {arguments}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        bail!("openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
     }
     Ok(())
 }

@@ -7,11 +7,7 @@ use anyhow::{Result, bail};
 const INTERVAL: Duration = Duration::from_millis(10);
 
 /// Asks until the answer is `Some`; fails with `what` when the deadline is over.
-pub async fn wait_for<T>(
-    what: &str,
-    deadline: Duration,
-    mut check: impl AsyncFnMut() -> Option<T>,
-) -> Result<T> {
+pub async fn wait_for<T>(what: &str, deadline: Duration, mut check: impl AsyncFnMut() -> Option<T>) -> Result<T> {
     let asking = async {
         let mut ticks = tokio::time::interval(INTERVAL);
         loop {

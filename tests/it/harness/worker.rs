@@ -46,18 +46,11 @@ impl Finished {
 impl Worker {
     /// Starts `rollcall` with these arguments and environment in the folder; `name` tells several of them apart.
     /// No `ROLLCALL__` variable of the surrounding environment gets through.
-    pub fn start(
-        folder: &Path,
-        name: &str,
-        arguments: &[&str],
-        environment: &[(&str, &str)],
-    ) -> Result<Self> {
+    pub fn start(folder: &Path, name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
         command.args(arguments).current_dir(folder);
-        for (key, _) in
-            std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("ROLLCALL__"))
-        {
+        for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("ROLLCALL__")) {
             command.env_remove(key);
         }
         command.envs(environment.iter().copied());
@@ -102,11 +95,7 @@ pub async fn rollcall(
     environment: &[(&str, &str)],
     deadline: Duration,
 ) -> Result<Finished> {
-    let name = arguments
-        .first()
-        .copied()
-        .unwrap_or("rollcall")
-        .trim_start_matches('-');
+    let name = arguments.first().copied().unwrap_or("rollcall").trim_start_matches('-');
     Worker::start(folder, name, arguments, environment)?
         .finished(deadline)
         .await
