@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::domain::Reason;
+use crate::domain::{Reason, hex};
 use crate::envelope::Incoming;
 use crate::store::{LedgerRow, Letter};
 
@@ -118,7 +118,10 @@ impl Undertaker {
             headers.push(("Source", one_line(source)));
             headers.push(("Event-Id", one_line(id)));
         }
-        headers.into_iter().map(|(name, value)| (format!("{OURS}{name}"), value)).collect()
+        headers
+            .into_iter()
+            .map(|(name, value)| (format!("{OURS}{name}"), value))
+            .collect()
     }
 }
 
@@ -136,7 +139,10 @@ fn carried_over((name, value): &(String, String)) -> Option<(String, String)> {
 
 /// The value of a header, by name in lower case.
 pub fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    headers
+        .iter()
+        .find(|(other, _)| other.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.as_str())
 }
 
 /// The value of one of our own headers on a dead letter.
@@ -147,8 +153,13 @@ pub fn our_header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a
 /// Groups letters that died of the same thing: same reason, error and type of event.
 fn fingerprint(account: &Account<'_>) -> String {
     let kind: Vec<&str> = account.subject.split('.').take(2).collect();
-    let digest = Sha256::digest(format!("{}\n{}\n{}", account.reason.name(), account.error, kind.join(".")));
-    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    let digest = Sha256::digest(format!(
+        "{}\n{}\n{}",
+        account.reason.name(),
+        account.error,
+        kind.join(".")
+    ));
+    hex(&digest[..8])
 }
 
 fn structured(row: &LedgerRow) -> String {
@@ -182,7 +193,9 @@ fn structured(row: &LedgerRow) -> String {
 fn position_time(row: &LedgerRow) -> String {
     let time = row.position.time();
     let nanos = i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
-    OffsetDateTime::from_unix_timestamp_nanos(nanos).map(time_text).unwrap_or_default()
+    OffsetDateTime::from_unix_timestamp_nanos(nanos)
+        .map(time_text)
+        .unwrap_or_default()
 }
 
 fn time_text(time: OffsetDateTime) -> String {

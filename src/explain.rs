@@ -39,21 +39,36 @@ pub async fn explain(store: &Store, user_id: &str) -> Result<Explained, StoreErr
     let mut ids: Vec<i64> = rows.iter().map(|row| row.policy_id).collect();
     ids.sort_unstable();
     ids.dedup();
-    let policies: BTreeMap<i64, Arc<domain::Policy>> =
-        store.policies(&ids).await?.into_iter().map(|(id, policy)| (id, Arc::new(policy))).collect();
-    let history: Vec<Entry> = rows.iter().map(|row| recalled(row, &policies)).collect::<Result<_, _>>()?;
-    let story = domain::story(&history, user_id);
-    let person = story.person.and_then(|id| story.world.persons.get(&id)).cloned();
-    let mut told: std::collections::BTreeSet<usize> = story.entries.into_iter().collect();
+    let policies: BTreeMap<i64, Arc<domain::Policy>> = store
+        .policies(&ids)
+        .await?
+        .into_iter()
+        .map(|(id, policy)| (id, Arc::new(policy)))
+        .collect();
+    let history: Vec<Entry> = rows
+        .iter()
+        .map(|row| recalled(row, &policies))
+        .collect::<Result<_, _>>()?;
+    let tale = domain::story(&history, user_id);
+    let person = tale.person.and_then(|id| tale.world.persons.get(&id)).cloned();
+    let mut told: std::collections::BTreeSet<usize> = tale.entries.into_iter().collect();
     let chapters = rows
         .into_iter()
         .enumerate()
         .filter(|(index, _)| told.remove(index))
         .map(|(_, row)| Chapter {
             effects: row.effects.as_deref().and_then(|text| serde_json::from_str(text).ok()),
-            degraded: row.degraded.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
+            degraded: row
+                .degraded
+                .as_deref()
+                .and_then(|text| serde_json::from_str(text).ok())
+                .unwrap_or_default(),
             row,
         })
         .collect();
-    Ok(Explained { holder: story.holder, person, chapters })
+    Ok(Explained {
+        holder: tale.holder,
+        person,
+        chapters,
+    })
 }

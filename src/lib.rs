@@ -3,19 +3,19 @@
 //! Read it from the two pure parts outwards: [`envelope`] says what happened, [`domain`] what the world should become.
 //! [`apply`] does one batch in one transaction of the [`store`]; [`worker`] feeds it from [`jetstream`].
 
-pub mod domain;
-pub mod envelope;
-pub mod store;
-pub mod jetstream;
-pub mod dead_letters;
-pub mod failure;
 pub mod apply;
-pub mod worker;
-pub mod outbox;
-pub mod explain;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod dead_letters;
+pub mod domain;
+pub mod envelope;
+pub mod explain;
+pub mod failure;
+pub mod jetstream;
+pub mod outbox;
 pub mod shutdown;
+pub mod store;
 pub mod telemetry;
 pub mod wiring;
-pub mod cli;
+pub mod worker;

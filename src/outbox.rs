@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::hex;
 use crate::jetstream::{BrokerError, Outgoing, Publisher};
 use crate::store::{OutboxRow, Store, StoreError};
 
@@ -67,7 +68,10 @@ impl Relay {
                         .with_max_delay(Duration::from_secs(5))
                         .with_jitter()
                         .without_max_times();
-                    pauses.get_or_insert_with(|| builder.build()).next().unwrap_or(self.poll)
+                    pauses
+                        .get_or_insert_with(|| builder.build())
+                        .next()
+                        .unwrap_or(self.poll)
                 }
             };
             tokio::select! {
@@ -107,16 +111,23 @@ fn outgoing(row: OutboxRow, max_payload: usize) -> Outgoing {
     let mut headers = row.headers;
     let size: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
     let payload = if size + row.payload.len() + FRAMING > max_payload {
-        let hash = Sha256::digest(&row.payload);
-        let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        headers.push(("Rollcall-Payload".to_owned(), "omitted, see stream and sequence".to_owned()));
+        let hash = hex(&Sha256::digest(&row.payload));
+        headers.push((
+            "Rollcall-Payload".to_owned(),
+            "omitted, see stream and sequence".to_owned(),
+        ));
         headers.push(("Rollcall-Payload-Bytes".to_owned(), row.payload.len().to_string()));
         headers.push(("Rollcall-Payload-Sha256".to_owned(), hash));
         Bytes::new()
     } else {
         Bytes::from(row.payload)
     };
-    Outgoing { subject: row.subject, headers, payload, message_id: row.message_id }
+    Outgoing {
+        subject: row.subject,
+        headers,
+        payload,
+        message_id: row.message_id,
+    }
 }
 
 #[cfg(test)]
@@ -139,6 +150,10 @@ mod tests {
         assert_eq!(small.payload.len(), 1_000);
         let large = outgoing(row(1_048_576), 1_048_576);
         assert!(large.payload.is_empty());
-        assert!(large.headers.contains(&("Rollcall-Payload-Bytes".to_owned(), "1048576".to_owned())));
+        assert!(
+            large
+                .headers
+                .contains(&("Rollcall-Payload-Bytes".to_owned(), "1048576".to_owned()))
+        );
     }
 }

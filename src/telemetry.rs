@@ -27,7 +27,9 @@ pub fn init(telemetry: &Telemetry) -> Result<(), TelemetryError> {
     let filter = filter(telemetry, env::var("RUST_LOG"))?;
     let terminal = io::stderr().is_terminal();
     let colour = terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
     let json = match telemetry.format {
         LogFormat::Auto => !terminal,
         LogFormat::Text => false,
@@ -56,8 +58,15 @@ mod tests {
 
     #[test]
     fn rust_log_wins_if_it_says_anything() {
-        let telemetry = Telemetry { log: "info".into(), format: LogFormat::Auto };
-        let shown = |variable| filter(&telemetry, variable).map(|filter| filter.to_string()).map_err(|e| e.to_string());
+        let telemetry = Telemetry {
+            log: "info".into(),
+            format: LogFormat::Auto,
+        };
+        let shown = |variable| {
+            filter(&telemetry, variable)
+                .map(|filter| filter.to_string())
+                .map_err(|e| e.to_string())
+        };
         assert_eq!(shown(Err(VarError::NotPresent)), Ok("info".into()));
         assert_eq!(shown(Ok(" ".into())), Ok("info".into()));
         assert_eq!(shown(Ok("rollcall=trace".into())), Ok("rollcall=trace".into()));

@@ -49,7 +49,11 @@ pub fn broker(config: &Config) -> ConnectSettings {
 
 /// Whether missing streams and consumers are ours to make.
 pub fn manage(config: &Config) -> Manage {
-    if config.nats.manage { Manage::Create } else { Manage::Never }
+    if config.nats.manage {
+        Manage::Create
+    } else {
+        Manage::Never
+    }
 }
 
 /// The stream of events. Its removal is denied: the audit relies on every sequence number.
@@ -78,7 +82,11 @@ pub fn dead_letters(config: &Config) -> StreamSettings {
         max_age: dead.max_age,
         max_bytes: dead.max_bytes,
         max_msg_size: -1,
-        duplicate_window: if dead.max_age.is_zero() { window } else { window.min(dead.max_age) },
+        duplicate_window: if dead.max_age.is_zero() {
+            window
+        } else {
+            window.min(dead.max_age)
+        },
         description: "what Rollcall could not apply, and why".to_owned(),
         when_full: WhenFull::RefuseNew,
         removal: Removal::Allowed,
@@ -100,10 +108,14 @@ pub fn consumer(config: &Config) -> ConsumerSettings {
 pub fn store(config: &Config) -> StoreSettings {
     let store = &config.store;
     let backend = match &store.backend {
-        config::Backend::Postgres => {
-            Backend::Postgres { url: SecretString::from(store.url.expose()), schema: store.schema.clone() }
-        }
-        config::Backend::Sqlite(path) => Backend::Sqlite { path: path.clone(), prefix: store.table_prefix.clone() },
+        config::Backend::Postgres => Backend::Postgres {
+            url: SecretString::from(store.url.expose()),
+            schema: store.schema.clone(),
+        },
+        config::Backend::Sqlite(path) => Backend::Sqlite {
+            path: path.clone(),
+            prefix: store.table_prefix.clone(),
+        },
     };
     StoreSettings {
         backend,
@@ -118,7 +130,11 @@ pub fn intake(config: &Config) -> Intake {
     Intake {
         max_future: config.worker.max_future,
         user_id_is_email: config.worker.user_id_is_email,
-        key_prefixes: config.sources.iter().map(|rule| (rule.source.clone(), rule.key_prefix.clone())).collect(),
+        key_prefixes: config
+            .sources
+            .iter()
+            .map(|rule| (rule.source.clone(), rule.key_prefix.clone()))
+            .collect(),
     }
 }
 
@@ -157,7 +173,10 @@ pub fn policy(config: &Config) -> Policy {
         sources: config
             .sources
             .iter()
-            .map(|rule| SourceRule { source: rule.source.clone(), allow: rule.allow.clone() })
+            .map(|rule| SourceRule {
+                source: rule.source.clone(),
+                allow: rule.allow.clone(),
+            })
             .collect(),
     }
 }

@@ -43,7 +43,7 @@ pub(crate) struct Found {
     /// All lines of `rollcall dead list`, and all messages of the stream that it lists.
     pub(crate) buried: usize,
     pub(crate) dead_stream: usize,
-    /// Lines of `rollcall explain` for the most eventful user.
+    /// Lines of `rollcall explain` for the most eventful user, each with the data that its ledger row has.
     pub(crate) story: Vec<Value>,
     pub(crate) hero: String,
 }
@@ -70,14 +70,16 @@ impl Found {
         let mut tables = Tables::open(&places.store).await?;
         let profiles = tables.rows(&PROFILES).await?;
         let keys = tables.rows(&KEYS).await?.iter().filter_map(key_and_kind).collect();
+        let ledger = tables.rows(&LEDGER).await?;
         let hero = most_eventful(&profiles);
+        let story = with_data(ask(places, &["explain", &hero, "--json"]).await?, &ledger);
         let subjects = subjects(places, &places.stream).await?;
         let known = |subject: &str| subject.split('.').nth(1).is_some_and(|kind| KNOWN.contains(&kind));
         Ok(Self {
             database: tables.name(),
             played,
             customers: tables.rows(&CUSTOMERS).await?,
-            ledger: tables.rows(&LEDGER).await?,
+            ledger,
             keys,
             messages: subjects.values().sum(),
             unknown_type: subjects
@@ -88,7 +90,7 @@ impl Found {
             dead: by_reason(&listed),
             buried: listed.len(),
             dead_stream,
-            story: ask(places, &["explain", &hero, "--json"]).await?,
+            story,
             profiles,
             hero,
         })
@@ -146,6 +148,15 @@ fn most_eventful(profiles: &[Row]) -> String {
         .max_by_key(|row| (version(row), std::cmp::Reverse(user(row))))
         .map(user)
         .unwrap_or_default()
+}
+
+fn with_data(mut lines: Vec<Value>, ledger: &[Row]) -> Vec<Value> {
+    for line in &mut lines {
+        let same = |row: &&Row| row.get("source") == line.get("source") && row.get("event_id") == line.get("id");
+        let data = ledger.iter().find(same).and_then(|row| row.get("data"));
+        line["data"] = data.cloned().unwrap_or_default();
+    }
+    lines
 }
 
 /// The relay publishes after the commit, so the last dead letters may be a moment behind.

@@ -44,32 +44,56 @@ fn sentence(line: &Value) -> String {
     let kind = line["type"].as_str().unwrap_or_default();
     let kind = kind.strip_prefix("user.").unwrap_or(kind);
     let outcome = line["outcome"].as_str().unwrap_or_default();
-    let said = match (outcome, line["reason"].as_str()) {
-        ("applied", None) => told(line),
-        ("applied", Some(reason)) => format!("{} ({reason})", told(line)),
-        (outcome, reason) => format!("{outcome}: {} · {}", reason.unwrap_or("no reason"), told(line)),
+    let mut parts = match (outcome, line["reason"].as_str()) {
+        ("applied", None) => Vec::new(),
+        ("applied", Some(reason)) => vec![reason.to_owned()],
+        (outcome, reason) => vec![format!("{outcome}: {}", reason.unwrap_or("no reason"))],
     };
+    parts.extend(Some(told(line)).filter(|told| !told.is_empty()));
+    let said = parts.join(" · ");
     shortened(format!("{kind:<12}{said}").trim_end())
 }
 
-/// What the event said, without the key under which it said so.
+/// What the event changed, as a reader would say it: the old and the new key, then the fields that say most.
 fn told(line: &Value) -> String {
     let empty = Map::new();
     let data = line["data"].as_object().unwrap_or(&empty);
-    let user = data.get("user_id").and_then(Value::as_str).unwrap_or_default();
+    let text = |field: &str| data.get(field).and_then(Value::as_str);
     let mut parts = Vec::new();
-    if let Some(new) = data.get("new_user_id").and_then(Value::as_str) {
-        parts.push(format!("{user} → {new}"));
+    if let (Some(from), Some(to)) = (text("user_id"), text("new_user_id")) {
+        parts.push(format!("{from} → {to}"));
+    }
+    if let [name, from, to] = [
+        "/effects/transition/0",
+        "/effects/transition/1",
+        "/effects/transition/2",
+    ]
+    .map(|path| line.pointer(path))
+        && let (Some(name), Some(from), Some(to)) = (plain(name), plain(from), plain(to))
+    {
+        parts.push(format!("{name}: {from} → {to}"));
     }
     for (field, value) in data {
+        let known = |better: &str| text(better).is_some();
         match (field.as_str(), value) {
             ("user_id" | "new_user_id" | "email_verified", _) => {}
-            (_, Value::String(text)) => parts.push(text.clone()),
-            (field, Value::Null) => parts.push(format!("no {field}")),
+            ("first_name" | "last_name", _) if known("full_name") => {}
+            ("organization_id", _) if known("customer_name") => {}
+            (field, Value::Null) => parts.push(format!("no {field} any more")),
+            ("phone" | "external_id" | "username", Value::String(value)) => parts.push(format!("{field} {value}")),
+            (_, Value::String(value)) => parts.push(value.clone()),
+            (field, Value::Object(members)) => {
+                let names: Vec<&str> = members.keys().map(String::as_str).collect();
+                parts.push(format!("{field}: {}", names.join(", ")));
+            }
             (field, value) => parts.push(format!("{field} {value}")),
         }
     }
     parts.join(", ")
+}
+
+fn plain(value: Option<&Value>) -> Option<&str> {
+    value.and_then(Value::as_str)
 }
 
 fn shortened(text: &str) -> String {

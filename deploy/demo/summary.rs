@@ -151,12 +151,12 @@ pub(crate) fn page(
         found.dead.values().map(|dead| dead.count).sum(),
         "",
     )?;
-    let width = found.dead.keys().map(String::len).max().unwrap_or(0);
     for (reason, dead) in &found.dead {
         writeln!(
             page,
-            "  {:>17}  {reason:width$}  {}",
+            "{:>21}  {reason}\n{:25}{}",
             dead.count,
+            "",
             paint.dim(&dead.remedy)
         )?;
     }

@@ -350,10 +350,9 @@ impl Year {
         if self.book.active.contains_key(&new) {
             return self.detail(source);
         }
-        let mut data = object(json!({"user_id": key, "new_user_id": new, "last_name": last}));
-        let texts = self.book.person(&key).map(|person| &person.texts);
-        if let Some(name) = texts.and_then(|texts| texts.get("full_name")) {
-            let given = name.split(' ').next().unwrap_or(name);
+        let mut data = object(json!({"user_id": key, "new_user_id": new}));
+        if let Some(given) = self.book.person(&key).and_then(|person| person.texts.get("first_name")) {
+            data.insert("last_name".into(), json!(last));
             data.insert("full_name".into(), json!(format!("{given} {last}")));
         }
         if self.rng.percent(50) {

@@ -3,6 +3,7 @@
 //! The decision is pure ([`decide`]); this file only moves rows to it and from it. Nothing here acknowledges.
 
 mod decide;
+mod fold;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,11 +17,13 @@ use crate::domain::{Policy, Reason};
 use crate::envelope::{Envelope, Incoming, Refusal};
 use crate::store::{Decided, Session, Store, StoreError};
 
-pub use decide::recalled;
+pub use fold::recalled;
+
 use decide::{Batch, Loaded};
+use fold::Terms;
 
 /// Longest a unit of work may take before its connection is given up: longer than any limit of the database's own.
-const UNIT_LIMIT: Duration = Duration::from_secs(60);
+const UNIT_LIMIT: Duration = Duration::from_mins(1);
 
 /// A message and what the decoder made of it.
 #[derive(Debug, Clone)]
@@ -80,7 +83,14 @@ impl Applier {
         let policy_id = store.register_policy(&policy).await?;
         let policy = Arc::new(policy);
         let policies = Mutex::new(BTreeMap::from([(policy_id, Arc::clone(&policy))]));
-        Ok(Self { store, policy, policy_id, undertaker, max_component_events, policies })
+        Ok(Self {
+            store,
+            policy,
+            policy_id,
+            undertaker,
+            max_component_events,
+            policies,
+        })
     }
 
     /// Applies a batch: all of it or, on an error, nothing. One outcome per arrival, in their order.
@@ -130,8 +140,14 @@ impl Applier {
                 loaded.history = tx.history(&keys).await?;
                 loaded.policies = self.policies_of(&loaded.history).await?;
             }
-            let current = (Arc::clone(&self.policy), self.policy_id);
-            decided = batch.decide(&plan, &loaded, &current, &self.undertaker, givens)?;
+            let mut terms = Terms {
+                policy: &self.policy,
+                policy_id: self.policy_id,
+                undertaker: &self.undertaker,
+                now: givens.now,
+                mint: givens.mint,
+            };
+            decided = batch.decide(&plan, &loaded, &mut terms)?;
         }
         decided.letters.append(&mut batch.letters);
         tx.save(&decided).await?;
@@ -140,16 +156,17 @@ impl Applier {
         Ok(batch.into_settled())
     }
 
-    async fn policies_of(
-        &self,
-        history: &[crate::store::LedgerRow],
-    ) -> Result<BTreeMap<i64, Arc<Policy>>, StoreError> {
+    async fn policies_of(&self, history: &[crate::store::LedgerRow]) -> Result<BTreeMap<i64, Arc<Policy>>, StoreError> {
         let missing: Vec<i64> = {
             let cached = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
             let ids: std::collections::BTreeSet<i64> = history.iter().map(|row| row.policy_id).collect();
             ids.into_iter().filter(|id| !cached.contains_key(id)).collect()
         };
-        let found = if missing.is_empty() { BTreeMap::new() } else { self.store.policies(&missing).await? };
+        let found = if missing.is_empty() {
+            BTreeMap::new()
+        } else {
+            self.store.policies(&missing).await?
+        };
         let mut cached = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
         cached.extend(found.into_iter().map(|(id, policy)| (id, Arc::new(policy))));
         Ok(cached.clone())

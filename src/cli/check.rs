@@ -11,7 +11,9 @@ use crate::wiring;
 
 /// Arguments of `rollcall check`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  rollcall check && rollcall run\n\nExit code 0 when nothing stands in the way of `rollcall run`, else 2. Changes nothing.")]
+#[command(
+    after_help = "Example:\n  rollcall check && rollcall run\n\nExit code 0 when nothing stands in the way of `rollcall run`, else 2. Changes nothing."
+)]
 pub(super) struct Args {
     /// Print one JSON object.
     #[arg(long)]
@@ -34,21 +36,33 @@ struct Findings(Vec<Finding>);
 
 impl Findings {
     fn ok(&mut self, subject: &'static str, message: impl Into<String>) {
-        self.0.push(Finding { subject, state: "ok", message: message.into() });
+        self.0.push(Finding {
+            subject,
+            state: "ok",
+            message: message.into(),
+        });
     }
 
     fn warning(&mut self, subject: &'static str, message: impl Into<String>) {
-        self.0.push(Finding { subject, state: "warning", message: message.into() });
+        self.0.push(Finding {
+            subject,
+            state: "warning",
+            message: message.into(),
+        });
     }
 
     fn problem(&mut self, subject: &'static str, error: impl Into<anyhow::Error>) {
-        self.0.push(Finding { subject, state: "problem", message: format!("{:#}", error.into()) });
+        self.0.push(Finding {
+            subject,
+            state: "problem",
+            message: format!("{:#}", error.into()),
+        });
     }
 }
 
 pub(super) async fn run(args: &Args, path: Option<&Path>) -> anyhow::Result<ExitCode> {
     let mut findings = Findings::default();
-    match Config::load(path, std::env::vars()) {
+    match Config::load(path, super::environment()) {
         Err(error) => findings.problem("configuration", error),
         Ok(config) => {
             findings.ok("configuration", "valid");
@@ -77,7 +91,10 @@ async fn check_broker(config: &Config) -> Findings {
         }
         Ok(broker) => broker,
     };
-    findings.ok("broker", format!("nats-server {} at {}", broker.version(), broker.servers()));
+    findings.ok(
+        "broker",
+        format!("nats-server {} at {}", broker.version(), broker.servers()),
+    );
     if let Some(warning) = broker.version_warning() {
         findings.warning("broker", warning);
     }
@@ -87,13 +104,22 @@ async fn check_broker(config: &Config) -> Findings {
 }
 
 async fn compare(config: &Config, broker: &Broker, findings: &mut Findings) {
-    for (subject, stream) in [("events", wiring::events(config)), ("dead letters", wiring::dead_letters(config))] {
+    for (subject, stream) in [
+        ("events", wiring::events(config)),
+        ("dead letters", wiring::dead_letters(config)),
+    ] {
         let compared = broker.stream_differences(&stream).await;
         judge(config, subject, &format!("stream {}", stream.name), compared, findings);
     }
     let consumer = wiring::consumer(config);
     let compared = broker.consumer_differences(&consumer).await;
-    judge(config, "consumer", &format!("consumer {}", consumer.durable), compared, findings);
+    judge(
+        config,
+        "consumer",
+        &format!("consumer {}", consumer.durable),
+        compared,
+        findings,
+    );
 }
 
 /// What is missing is no problem where `run` makes it.
@@ -106,7 +132,13 @@ fn judge(
 ) {
     match compared {
         Ok(differences) if differences.is_empty() => findings.ok(subject, format!("{object} is as configured")),
-        Ok(differences) => findings.problem(subject, BrokerError::Mismatch { object: object.to_owned(), differences }),
+        Ok(differences) => findings.problem(
+            subject,
+            BrokerError::Mismatch {
+                object: object.to_owned(),
+                differences,
+            },
+        ),
         Err(BrokerError::StreamMissing { .. } | BrokerError::ConsumerMissing { .. }) if config.nats.manage => {
             findings.ok(subject, format!("{object} does not exist yet; `rollcall run` makes it"));
         }
@@ -127,15 +159,23 @@ async fn check_store(config: &Config) -> Findings {
     match store.schema_state().await {
         Ok(SchemaState::Current) => findings.ok("database", format!("{at}: the tables are current")),
         Ok(SchemaState::Behind) => {
-            findings.problem("database", anyhow::anyhow!("{at}: tables are missing: run `rollcall migrate`"));
+            findings.problem(
+                "database",
+                anyhow::anyhow!("{at}: tables are missing: run `rollcall migrate`"),
+            );
         }
         Ok(SchemaState::Ahead) => {
-            findings.problem("database", anyhow::anyhow!("{at}: the tables are of a newer version of Rollcall: run that"));
+            findings.problem(
+                "database",
+                anyhow::anyhow!("{at}: the tables are of a newer version of Rollcall: run that"),
+            );
         }
         Err(error) => findings.problem("database", error),
     }
     match store.durability_warnings().await {
-        Ok(warnings) => warnings.into_iter().for_each(|warning| findings.warning("database", warning)),
+        Ok(warnings) => warnings
+            .into_iter()
+            .for_each(|warning| findings.warning("database", warning)),
         Err(error) => findings.problem("database", error),
     }
     store.close().await;

@@ -95,7 +95,9 @@ fn letter(message: &StoredMessage) -> Letter {
     let ours = |name: &str| our_header(&message.headers, name).map(str::to_owned);
     let reason = ours("reason").unwrap_or_else(|| "unknown".to_owned());
     // The remedies of this version, not of the one that buried it.
-    let remedy = Reason::from_name(&reason).map(|reason| reason.remedy().to_owned()).or_else(|| ours("remedy"));
+    let remedy = Reason::from_name(&reason)
+        .map(|reason| reason.remedy().to_owned())
+        .or_else(|| ours("remedy"));
     Letter {
         sequence: message.sequence,
         remedy: remedy.unwrap_or_default(),
@@ -105,7 +107,9 @@ fn letter(message: &StoredMessage) -> Letter {
         source: ours("source"),
         event_id: ours("event-id"),
         user_id: user_id(&message.payload),
-        attempts: ours("attempts").and_then(|attempts| attempts.parse().ok()).unwrap_or_default(),
+        attempts: ours("attempts")
+            .and_then(|attempts| attempts.parse().ok())
+            .unwrap_or_default(),
         error: ours("error"),
         time: ours("last-attempt").unwrap_or_else(|| message.published.format(&Rfc3339).unwrap_or_default()),
         resolved: None,
@@ -117,7 +121,11 @@ fn letter(message: &StoredMessage) -> Letter {
 /// The user an event is about, where the payload says so in either form.
 fn user_id(payload: &[u8]) -> Option<String> {
     let value: serde_json::Value = serde_json::from_slice(payload).ok()?;
-    let data = if value.get("specversion").is_some() { value.get("data")? } else { &value };
+    let data = if value.get("specversion").is_some() {
+        value.get("data")?
+    } else {
+        &value
+    };
     data.get("user_id")?.as_str().map(str::to_owned)
 }
 
@@ -138,12 +146,24 @@ fn show(args: &ListArgs, letter: &Letter) -> anyhow::Result<()> {
     if args.json {
         return print_json(letter);
     }
-    let resolved = if letter.resolved == Some(true) { "  (resolved: applied after all)" } else { "" };
-    say(&format!("#{}  {}  {}{resolved}", letter.sequence, letter.time, letter.reason))?;
+    let resolved = if letter.resolved == Some(true) {
+        "  (resolved: applied after all)"
+    } else {
+        ""
+    };
+    say(&format!(
+        "#{}  {}  {}{resolved}",
+        letter.sequence, letter.time, letter.reason
+    ))?;
     let subject = letter.subject.as_deref().unwrap_or("?");
     let stream = letter.stream.as_deref().unwrap_or("?");
-    let sequence = letter.stream_sequence.map_or_else(|| "?".to_owned(), |sequence| sequence.to_string());
-    say(&format!("    event    {subject}, {stream} {sequence}, attempts {}", letter.attempts))?;
+    let sequence = letter
+        .stream_sequence
+        .map_or_else(|| "?".to_owned(), |sequence| sequence.to_string());
+    say(&format!(
+        "    event    {subject}, {stream} {sequence}, attempts {}",
+        letter.attempts
+    ))?;
     if let (Some(source), Some(id)) = (&letter.source, &letter.event_id) {
         say(&format!("    identity {source} {id}"))?;
     }

@@ -14,7 +14,9 @@ use crate::wiring;
 
 /// Arguments of `rollcall explain`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  rollcall explain ada@example.com\n  rollcall explain u1 --json | jq -r '[.time, .type, .outcome] | @tsv'\n\nExit code 1 when nothing is known of the user.")]
+#[command(
+    after_help = "Examples:\n  rollcall explain ada@example.com\n  rollcall explain u1 --json | jq -r '[.time, .type, .outcome] | @tsv'\n\nExit code 1 when nothing is known of the user."
+)]
 pub(super) struct Args {
     /// A key of the user, also one they had before.
     #[arg(value_name = "USER_ID")]
@@ -46,13 +48,13 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     let explained = explain(&store, &args.user_id).await?;
     store.close().await;
     if !args.json {
-        say(&format!("{}", headline(&args.user_id, explained.holder, explained.person.as_ref())))?;
+        say(&headline(&args.user_id, explained.holder, explained.person.as_ref()))?;
     }
     for chapter in &explained.chapters {
         if args.json {
             print_json(&line(chapter))?;
         } else {
-            say(&format!("{}", told(chapter)))?;
+            say(&told(chapter))?;
         }
     }
     Ok(ExitCode::from(u8::from(explained.chapters.is_empty())))
@@ -89,27 +91,41 @@ fn headline(key: &str, holder: Option<Holder>, person: Option<&Person>) -> Strin
         .map(|(name, profile)| format!("{name} {} ({})", profile.status.name(), profile.display_name))
         .collect();
     let degraded: Vec<&str> = person.degraded.iter().map(String::as_str).collect();
-    let degraded = if degraded.is_empty() { String::new() } else { format!("; degraded: {}", degraded.join(", ")) };
-    format!("{state}: version {}{provisional}; profiles: {}{degraded}", person.version, profiles.join(", "))
+    let degraded = if degraded.is_empty() {
+        String::new()
+    } else {
+        format!("; degraded: {}", degraded.join(", "))
+    };
+    format!(
+        "{state}: version {}{provisional}; profiles: {}{degraded}",
+        person.version,
+        profiles.join(", ")
+    )
 }
 
 fn told(chapter: &Chapter) -> String {
     let row = &chapter.row;
-    let mut text = format!("{}  {:<16} {:<9}", time_text(chapter), row.kind.name(), row.outcome.name());
-    if let Some(reason) = row.reason {
-        text.push_str(&format!(" {}", reason.name()));
-    }
-    if let Some(effects) = &chapter.effects {
-        text.push_str(&format!(" {}", deeds(effects).join("; ")));
-    }
+    let mut parts = vec![format!(
+        "{}  {:<16} {:<9}",
+        time_text(chapter),
+        row.kind.name(),
+        row.outcome.name()
+    )];
+    parts.extend(row.reason.map(|reason| format!(" {}", reason.name())));
+    parts.extend(
+        chapter
+            .effects
+            .as_ref()
+            .map(|effects| format!(" {}", deeds(effects).join("; "))),
+    );
     if !chapter.degraded.is_empty() {
-        text.push_str(&format!("; dropped {}", chapter.degraded.join(", ")));
+        parts.push(format!("; dropped {}", chapter.degraded.join(", ")));
     }
     if row.late {
-        text.push_str("; came late");
+        parts.push("; came late".to_owned());
     }
-    text.push_str(&format!("  [{} {}]", row.source, row.event_id));
-    text
+    parts.push(format!("  [{} {}]", row.source, row.event_id));
+    parts.concat()
 }
 
 /// What an event changed, in words.

@@ -20,8 +20,9 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
     let at = config.store.url.redacted();
-    let (store, done) =
-        Store::migrate(&wiring::store(config)).await.with_context(|| format!("the tables at {at} cannot be made"))?;
+    let (store, done) = Store::migrate(&wiring::store(config))
+        .await
+        .with_context(|| format!("the tables at {at} cannot be made"))?;
     store.close().await;
     if args.json {
         print_json(&serde_json::json!({ "store": at, "migrations": done }))?;

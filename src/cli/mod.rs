@@ -72,11 +72,18 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Command::Check(args) = &cli.command {
         return check::run(args, cli.config.as_deref()).await;
     }
-    let config = Config::load(cli.config.as_deref(), std::env::vars())?;
+    let config = Config::load(cli.config.as_deref(), environment())?;
     let worker = matches!(cli.command, Command::Run(_));
     // The log of a command is what went wrong; that of the worker is what it does.
-    let log = if worker { config.telemetry.log.clone() } else { "warn".to_owned() };
-    crate::telemetry::init(&Telemetry { log, ..config.telemetry.clone() })?;
+    let log = if worker {
+        config.telemetry.log.clone()
+    } else {
+        "warn".to_owned()
+    };
+    crate::telemetry::init(&Telemetry {
+        log,
+        ..config.telemetry.clone()
+    })?;
     match cli.command {
         Command::Run(args) => run::run(&args, &config).await,
         Command::Migrate(args) => migrate::run(&args, &config).await,
@@ -99,7 +106,9 @@ fn is_ours(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.is::<ConfigError>()
             || cause.is::<Setup>()
-            || cause.downcast_ref::<BrokerError>().is_some_and(|error| !error.is_transient())
+            || cause
+                .downcast_ref::<BrokerError>()
+                .is_some_and(|error| !error.is_transient())
             || cause
                 .downcast_ref::<StoreError>()
                 .is_some_and(|error| matches!(error, StoreError::NoFile { .. } | StoreError::Settings(_)))
@@ -131,4 +140,9 @@ fn reader_is_gone(error: &anyhow::Error) -> bool {
         .chain()
         .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
         .any(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// The variables that are text; others cannot be meant for us, and asking for all of them as text would panic.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }

@@ -13,13 +13,14 @@ use sha2::{Digest as _, Sha256};
 
 use super::{print_json, say};
 use crate::config::Config;
+use crate::domain::hex;
 use crate::jetstream::{self, Outgoing, Tally};
 use crate::{clock, wiring};
 
 /// Messages on their way at the same time: a nats-server that syncs every write times out on wide windows.
 const IN_FLIGHT: usize = 256;
 /// How long one message is tried.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Arguments of `rollcall publish`.
 #[derive(Debug, clap::Args)]
@@ -40,7 +41,9 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     // A bad line of a file is found before the first event is on its way.
     let total = if from_stdin { None } else { Some(validate(&args.file)?) };
     let broker = jetstream::connect(&wiring::broker(config)).await?;
-    broker.ensure_stream(&wiring::events(config), wiring::manage(config)).await?;
+    broker
+        .ensure_stream(&wiring::events(config), wiring::manage(config))
+        .await?;
     let began = clock::monotonic();
     let bar = progress_bar(total);
     let mut window = broker.publisher().window(IN_FLIGHT, PATIENCE);
@@ -63,7 +66,10 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     bar.finish_and_clear();
     broker.close().await;
     result.with_context(|| {
-        format!("{} events were published before this; publishing them again is safe", tally.published)
+        format!(
+            "{} events were published before this; publishing them again is safe",
+            tally.published
+        )
     })?;
     report(args, &tally, began.elapsed())?;
     Ok(ExitCode::SUCCESS)
@@ -77,7 +83,10 @@ fn report(args: &Args, tally: &Tally, took: Duration) -> anyhow::Result<()> {
             "seconds": took.as_secs_f64(),
         }));
     }
-    say(&format!("published {} events, {} of them were there before", tally.published, tally.duplicates))?;
+    say(&format!(
+        "published {} events, {} of them were there before",
+        tally.published, tally.duplicates
+    ))?;
     Ok(())
 }
 
@@ -86,7 +95,10 @@ fn progress_bar(total: Option<u64>) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let (bar, template) = match total {
-        Some(total) => (ProgressBar::new(total), "publishing {bar:30} {pos}/{len}  {per_sec}  {eta} left"),
+        Some(total) => (
+            ProgressBar::new(total),
+            "publishing {bar:30} {pos}/{len}  {per_sec}  {eta} left",
+        ),
         None => (ProgressBar::no_length(), "publishing {spinner} {pos}  {per_sec}"),
     };
     match ProgressStyle::with_template(template) {
@@ -111,14 +123,17 @@ fn lines(file: &Path) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Outg
     let reader: Box<dyn BufRead + Send> = if file == Path::new("-") {
         Box::new(BufReader::new(std::io::stdin()))
     } else {
-        Box::new(BufReader::new(std::fs::File::open(file).with_context(|| format!("{name} cannot be read"))?))
+        Box::new(BufReader::new(
+            std::fs::File::open(file).with_context(|| format!("{name} cannot be read"))?,
+        ))
     };
-    Ok((1..).zip(reader.lines()).filter(|(_, line)| !matches!(line, Ok(line) if line.trim().is_empty())).map(
-        move |(number, line)| {
+    Ok((1..)
+        .zip(reader.lines())
+        .filter(|(_, line)| !matches!(line, Ok(line) if line.trim().is_empty()))
+        .map(move |(number, line)| {
             let place = || format!("{name}, line {number}");
             message(line.with_context(place)?.trim()).with_context(place)
-        },
-    ))
+        }))
 }
 
 /// The message that a line stands for.
@@ -161,14 +176,13 @@ fn message(line: &str) -> anyhow::Result<Outgoing> {
         subject: subject(name, "subject")?,
         headers: Vec::new(),
         payload: Bytes::copy_from_slice(data.get().as_bytes()),
-        message_id: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+        message_id: hex(&hash),
     })
 }
 
 fn subject(name: String, field: &str) -> anyhow::Result<String> {
-    let token = |token: &str| {
-        !token.is_empty() && token.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '*' | '>'))
-    };
+    let token =
+        |token: &str| !token.is_empty() && token.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '*' | '>'));
     if name.starts_with("user.") && name.split('.').all(token) {
         return Ok(name);
     }
@@ -188,7 +202,10 @@ mod tests {
     fn a_cloud_event_goes_to_its_type_under_source_and_id() {
         let line = r#"{"specversion":"1.0","type":"user.created","source":"s","id":"1","data":{"user_id":"u"}}"#;
         let message = message(line).expect("a good line");
-        assert_eq!((message.subject.as_str(), message.message_id.as_str()), ("user.created", "s 1"));
+        assert_eq!(
+            (message.subject.as_str(), message.message_id.as_str()),
+            ("user.created", "s 1")
+        );
         assert_eq!(message.payload, line.as_bytes());
     }
 
@@ -210,7 +227,10 @@ mod tests {
             ("{\"subject\":\"order.created\",\"data\":{}}", "must begin"),
             ("{\"subject\":\"user.*\",\"data\":{}}", "wildcards"),
             ("{\"specversion\":\"1.0\",\"type\":\"user.created\"}", "needs type"),
-            ("{\"specversion\":\"1.0\",\"type\":\"user..x\",\"source\":\"s\",\"id\":\"1\"}", "must begin"),
+            (
+                "{\"specversion\":\"1.0\",\"type\":\"user..x\",\"source\":\"s\",\"id\":\"1\"}",
+                "must begin",
+            ),
         ] {
             let error = message(line).expect_err("a bad line").to_string();
             assert!(error.contains(expected), "{line}: {error}");

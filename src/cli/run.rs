@@ -35,7 +35,9 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
     let shutdown = Shutdown::on_signals(config.worker.grace).context("signals cannot be listened for")?;
-    let Some((broker, store)) = ready(config, &shutdown).await? else { return Ok(ExitCode::SUCCESS) };
+    let Some((broker, store)) = ready(config, &shutdown).await? else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let began = clock::monotonic();
     let applier = Applier::new(
         store.clone(),
@@ -63,7 +65,15 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     );
     let until = if args.drain { Until::Drained } else { Until::Stopped };
     let settings = wiring::worker(config, until);
-    let counts = worker::run(&broker, Arc::new(applier), &wiring::intake(config), &settings, told, &shutdown).await?;
+    let counts = worker::run(
+        &broker,
+        Arc::new(applier),
+        &wiring::intake(config),
+        &settings,
+        told,
+        &shutdown,
+    )
+    .await?;
     relaying.cancel();
     tokio::select! {
         _ = relay_task => {}
@@ -79,7 +89,9 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
 async fn ready(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Option<(Broker, Store)>> {
     let settings = wiring::broker(config);
     let Some(broker) = patiently("the broker", shutdown, || async {
-        jetstream::connect(&settings).await.map_err(|error| (error.is_transient(), error.into()))
+        jetstream::connect(&settings)
+            .await
+            .map_err(|error| (error.is_transient(), error.into()))
     })
     .await?
     else {
@@ -94,7 +106,9 @@ async fn ready(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Option<(B
     broker.ensure_consumer(&wiring::consumer(config), manage).await?;
     let settings = wiring::store(config);
     let Some(store) = patiently("the database", shutdown, || async {
-        Store::open(&settings).await.map_err(|error| (error.is_away(), error.into()))
+        Store::open(&settings)
+            .await
+            .map_err(|error| (error.is_away(), error.into()))
     })
     .await?
     else {
@@ -180,10 +194,18 @@ fn report(args: &Args, counts: &Counts, took: Duration) -> anyhow::Result<()> {
     let outcomes = &counts.outcomes;
     say(&format!("applied    {}", outcomes.applied))?;
     say(&format!("duplicate  {}", outcomes.duplicate))?;
-    for (name, reasons) in [("ignored", &outcomes.ignored), ("rejected", &outcomes.rejected), ("dead", &counts.dead)] {
+    for (name, reasons) in [
+        ("ignored", &outcomes.ignored),
+        ("rejected", &outcomes.rejected),
+        ("dead", &counts.dead),
+    ] {
         let total: u64 = reasons.values().sum();
         let listed: Vec<String> = reasons.iter().map(|(reason, n)| format!("{reason} {n}")).collect();
-        let listed = if listed.is_empty() { String::new() } else { format!("  ({})", listed.join(", ")) };
+        let listed = if listed.is_empty() {
+            String::new()
+        } else {
+            format!("  ({})", listed.join(", "))
+        };
         say(&format!("{name:<10} {total}{listed}"))?;
     }
     Ok(())

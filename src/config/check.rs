@@ -28,7 +28,11 @@ impl Check<'_> {
     /// Notes a problem of the key; `what` continues `"key" in [section]`.
     pub(super) fn report(&mut self, at: At, what: impl Display, remedy: impl Into<String>) {
         let header = Section::named(at.section).map(Section::header).unwrap_or_default();
-        let subject = if at.key.is_empty() { header } else { format!("\"{}\" in {header}", at.key) };
+        let subject = if at.key.is_empty() {
+            header
+        } else {
+            format!("\"{}\" in {header}", at.key)
+        };
         self.problems.push(Problem {
             origin: self.origins.of(at),
             what: format!("{subject} {what}"),
@@ -46,10 +50,17 @@ impl Check<'_> {
     where
         T: Copy + PartialOrd + Display + TryFrom<i64>,
     {
-        T::try_from(value).ok().filter(|number| range.contains(number)).unwrap_or_else(|| {
-            self.report(at, format_args!("is {value}"), format!("give {} to {}", range.start(), range.end()));
-            *range.start()
-        })
+        T::try_from(value)
+            .ok()
+            .filter(|number| range.contains(number))
+            .unwrap_or_else(|| {
+                self.report(
+                    at,
+                    format_args!("is {value}"),
+                    format!("give {} to {}", range.start(), range.end()),
+                );
+                *range.start()
+            })
     }
 
     /// A limit in bytes, or -1 for none.
@@ -70,7 +81,11 @@ impl Check<'_> {
     /// A duration within limits.
     pub(super) fn duration(&mut self, at: At, value: Interval, range: RangeInclusive<Duration>) -> Duration {
         if !range.contains(&value.0) {
-            let remedy = format!("give {} to {}", duration::text(*range.start()), duration::text(*range.end()));
+            let remedy = format!(
+                "give {} to {}",
+                duration::text(*range.start()),
+                duration::text(*range.end())
+            );
             self.report(at, format_args!("is {}", duration::text(value.0)), remedy);
         }
         value.0

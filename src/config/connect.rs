@@ -20,7 +20,11 @@ fn secret(
 ) -> Option<SecretString> {
     match (here, file) {
         (Some(_), Some(_)) if check.given(at) => {
-            check.report(file_at, format_args!("and \"{}\" are both given", at.key), "keep one of the two");
+            check.report(
+                file_at,
+                format_args!("and \"{}\" are both given", at.key),
+                "keep one of the two",
+            );
             None
         }
         (_, Some(file)) => check.secret_file(file_at, &file),
@@ -68,7 +72,9 @@ pub(super) fn nats(check: &mut Check<'_>, mut low: low::Nats) -> Nats {
         (Some(certificate), Some(key)) => {
             let certificate = check.readable(at("cert_file"), Some(certificate));
             let key = check.readable(at("key_file"), Some(key));
-            certificate.zip(key).map(|(certificate, key)| ClientCertificate { certificate, key })
+            certificate
+                .zip(key)
+                .map(|(certificate, key)| ClientCertificate { certificate, key })
         }
         (None, None) => None,
         (Some(_), None) => {
@@ -80,7 +86,11 @@ pub(super) fn nats(check: &mut Check<'_>, mut low: low::Nats) -> Nats {
             None
         }
     };
-    if let Some(prefix) = low.inbox_prefix.as_deref().filter(|prefix| !names::is_plain_subject(prefix)) {
+    if let Some(prefix) = low
+        .inbox_prefix
+        .as_deref()
+        .filter(|prefix| !names::is_plain_subject(prefix))
+    {
         check.report(
             at("inbox_prefix"),
             format_args!("is {prefix:?}"),
@@ -89,22 +99,62 @@ pub(super) fn nats(check: &mut Check<'_>, mut low: low::Nats) -> Nats {
     }
     // A certificate that is configured and then not looked at would be worse than none.
     let required = low.tls_required || low.tls_first || is_tls || authority.is_some() || client.is_some();
-    let tls = Tls { required, first: low.tls_first, authority, client };
-    Nats { servers, login, tls, inbox_prefix: low.inbox_prefix, manage: low.manage }
+    let tls = Tls {
+        required,
+        first: low.tls_first,
+        authority,
+        client,
+    };
+    Nats {
+        servers,
+        login,
+        tls,
+        inbox_prefix: low.inbox_prefix,
+        manage: low.manage,
+    }
 }
 
 fn login(check: &mut Check<'_>, low: &mut low::Nats) -> Login {
     let at = |key| At::new("nats", key);
-    let password = secret(check, at("password"), at("password_file"), low.password.take(), low.password_file.take());
-    let token = secret(check, at("token"), at("token_file"), low.token.take(), low.token_file.take());
-    let nkey = low.nkey_file.take().map(|path| check.secret_file(at("nkey_file"), &path));
-    let credentials = low.creds_file.take().map(|path| check.secret_file(at("creds_file"), &path));
+    let password = secret(
+        check,
+        at("password"),
+        at("password_file"),
+        low.password.take(),
+        low.password_file.take(),
+    );
+    let token = secret(
+        check,
+        at("token"),
+        at("token_file"),
+        low.token.take(),
+        low.token_file.take(),
+    );
+    let nkey = low
+        .nkey_file
+        .take()
+        .map(|path| check.secret_file(at("nkey_file"), &path));
+    let credentials = low
+        .creds_file
+        .take()
+        .map(|path| check.secret_file(at("creds_file"), &path));
 
-    let ways = [&["user", "password", "password_file"][..], &["token", "token_file"], &["nkey_file"], &["creds_file"]];
-    let given: Vec<&'static str> =
-        ways.iter().filter_map(|keys| keys.iter().copied().find(|key| check.given(at(key)))).collect();
+    let ways = [
+        &["user", "password", "password_file"][..],
+        &["token", "token_file"],
+        &["nkey_file"],
+        &["creds_file"],
+    ];
+    let given: Vec<&'static str> = ways
+        .iter()
+        .filter_map(|keys| keys.iter().copied().find(|key| check.given(at(key))))
+        .collect();
     if let [first, .., last] = given.as_slice() {
-        check.report(at(last), format_args!("and \"{first}\" are both given"), "keep one way to log in");
+        check.report(
+            at(last),
+            format_args!("and \"{first}\" are both given"),
+            "keep one way to log in",
+        );
         return Login::None;
     }
     let has_password = check.given(at("password")) || check.given(at("password_file"));
@@ -117,7 +167,12 @@ fn login(check: &mut Check<'_>, low: &mut low::Nats) -> Login {
         ),
         _ => {}
     }
-    match (low.user.take().zip(password), token, nkey.flatten(), credentials.flatten()) {
+    match (
+        low.user.take().zip(password),
+        token,
+        nkey.flatten(),
+        credentials.flatten(),
+    ) {
         (Some((user, password)), ..) => Login::Password { user, password },
         (None, Some(token), ..) => Login::Token(token),
         (None, None, Some(seed), _) => Login::Nkey(seed),
@@ -132,7 +187,9 @@ pub(super) fn store(check: &mut Check<'_>, low: low::Store) -> Store {
     let fallback = || (Backend::Postgres, SecretUrl::new("", String::new()));
     let (backend, url) = address(check, "store", low.url, low.url_file)
         .and_then(|(from, text)| {
-            url::store(text.expose_secret()).map_err(|(what, remedy)| check.report(from, what, remedy)).ok()
+            url::store(text.expose_secret())
+                .map_err(|(what, remedy)| check.report(from, what, remedy))
+                .ok()
         })
         .unwrap_or_else(fallback);
     if !names::is_identifier(&low.schema, 63) || low.schema.starts_with("pg_") || low.schema == "information_schema" {
@@ -149,8 +206,11 @@ pub(super) fn store(check: &mut Check<'_>, low: low::Store) -> Store {
         low.statement_timeout,
         Duration::from_millis(100)..=Duration::from_hours(1),
     );
-    let lock_timeout =
-        check.duration(at("lock_timeout"), low.lock_timeout, Duration::from_millis(1)..=Duration::from_hours(1));
+    let lock_timeout = check.duration(
+        at("lock_timeout"),
+        low.lock_timeout,
+        Duration::from_millis(1)..=Duration::from_hours(1),
+    );
     if lock_timeout > statement_timeout {
         check.report(
             at("lock_timeout"),

@@ -29,18 +29,29 @@ impl Document {
     /// The text is not TOML: nothing else can be said of it.
     pub(super) fn read(name: &str, text: &str) -> Result<Self, Problem> {
         let root = DeTable::parse(text).map_err(|error| Problem {
-            origin: Origin::File { name: name.to_owned(), line: error.span().map_or(1, |span| line(text, span.start)) },
+            origin: Origin::File {
+                name: name.to_owned(),
+                line: error.span().map_or(1, |span| line(text, span.start)),
+            },
             what: format!("not TOML: {}", error.message()),
             remedy: "correct this line or the one above it (text is written in quotes)".to_owned(),
         })?;
         let mut document = Self::default();
-        Reader { name, text, document: &mut document }.root(root.into_inner());
+        Reader {
+            name,
+            text,
+            document: &mut document,
+        }
+        .root(root.into_inner());
         Ok(document)
     }
 
     /// Gives a key its value. What a file said of it no longer counts.
     pub(super) fn set(&mut self, at: At, value: Value, origin: Origin) {
-        self.sections.entry((at.section, at.index)).or_default().insert(at.key.to_owned(), value);
+        self.sections
+            .entry((at.section, at.index))
+            .or_default()
+            .insert(at.key.to_owned(), value);
         self.origins.insert(at, origin);
     }
 
@@ -58,7 +69,11 @@ impl Document {
         for section in &SECTIONS {
             let tables = self.sections.range((section.name, 0)..=(section.name, usize::MAX));
             let mut tables = tables.map(|(_, table)| Value::Table(table.clone()));
-            let value = if section.repeated { Some(Value::Array(tables.collect())) } else { tables.next() };
+            let value = if section.repeated {
+                Some(Value::Array(tables.collect()))
+            } else {
+                tables.next()
+            };
             root.extend(value.map(|value| (section.name.to_owned(), value)));
         }
         root.try_into().map_err(|_| Problem {
@@ -83,7 +98,11 @@ impl Reader<'_> {
             match (Section::named(name), value.into_inner()) {
                 (Some(section), DeValue::Table(table)) if !section.repeated => self.section(section, 0, offset, table),
                 (Some(section), DeValue::Array(elements)) if section.repeated => {
-                    let header = At { section: section.name, index: 0, key: "" };
+                    let header = At {
+                        section: section.name,
+                        index: 0,
+                        key: "",
+                    };
                     self.document.origins.insert(header, self.origin(offset));
                     for (index, element) in elements.into_iter().enumerate() {
                         let offset = element.span().start;
@@ -107,7 +126,11 @@ impl Reader<'_> {
     }
 
     fn section(&mut self, section: &'static Section, index: usize, offset: usize, table: DeTable<'_>) {
-        let header = At { section: section.name, index, key: "" };
+        let header = At {
+            section: section.name,
+            index,
+            key: "",
+        };
         self.document.origins.insert(header, self.origin(offset));
         self.document.sections.entry((section.name, index)).or_default();
         for (key, value) in table {
@@ -141,14 +164,28 @@ impl Reader<'_> {
 
     fn unknown_section(&mut self, name: &str, header: &str, offset: usize) {
         let nearest = nearest(name, SECTIONS.iter().map(|section| section.name));
-        let nearest = nearest.and_then(Section::named).map(Section::header).unwrap_or_default();
-        self.report(offset, format!("unknown section {header}"), format!("did you mean {nearest}?"));
+        let nearest = nearest
+            .and_then(Section::named)
+            .map(Section::header)
+            .unwrap_or_default();
+        self.report(
+            offset,
+            format!("unknown section {header}"),
+            format!("did you mean {nearest}?"),
+        );
     }
 
     fn wrong_shape(&mut self, section: &Section, offset: usize) {
         let what = format!("\"{}\" is a section", section.name);
-        let times = if section.repeated { "once for each entry" } else { "once" };
-        let remedy = format!("write {} {times}, on a line of its own, with its keys below", section.header());
+        let times = if section.repeated {
+            "once for each entry"
+        } else {
+            "once"
+        };
+        let remedy = format!(
+            "write {} {times}, on a line of its own, with its keys below",
+            section.header()
+        );
         self.report(offset, what, remedy);
     }
 
@@ -158,7 +195,10 @@ impl Reader<'_> {
     }
 
     fn origin(&self, offset: usize) -> Origin {
-        Origin::File { name: self.name.to_owned(), line: line(self.text, offset) }
+        Origin::File {
+            name: self.name.to_owned(),
+            line: line(self.text, offset),
+        }
     }
 }
 

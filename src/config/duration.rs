@@ -23,5 +23,8 @@ pub(super) fn text(duration: Duration) -> String {
     [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")]
         .into_iter()
         .find(|(unit, _)| millis >= *unit && millis.is_multiple_of(*unit))
-        .map_or_else(|| format!("{millis}ms"), |(unit, name)| format!("{}{name}", millis / unit))
+        .map_or_else(
+            || format!("{millis}ms"),
+            |(unit, name)| format!("{}{name}", millis / unit),
+        )
 }

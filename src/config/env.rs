@@ -14,7 +14,11 @@ pub(super) fn apply(document: &mut Document, env: impl Iterator<Item = (String, 
     variables.sort();
     for (name, text) in variables {
         if let Err((what, remedy)) = variable(document, &name, &text) {
-            document.problems.push(Problem { origin: Origin::Variable(name), what, remedy });
+            document.problems.push(Problem {
+                origin: Origin::Variable(name),
+                what,
+                remedy,
+            });
         }
     }
 }
@@ -73,5 +77,10 @@ fn nearest_variable(path: &str) -> String {
         .filter(|section| !section.repeated)
         .flat_map(|section| section.keys().iter().map(|key| format!("{}__{key}", section.name)))
         .collect();
-    format!("{PREFIX}{}", nearest(path, known.iter().map(String::as_str)).unwrap_or_default().to_uppercase())
+    format!(
+        "{PREFIX}{}",
+        nearest(path, known.iter().map(String::as_str))
+            .unwrap_or_default()
+            .to_uppercase()
+    )
 }

@@ -174,7 +174,14 @@ pub(super) struct Profile {
 
 impl Default for Profile {
     fn default() -> Self {
-        let sources = ["full_name", "first_name + last_name", "metadata.display_name", "username", "email", "user_id"];
+        let sources = [
+            "full_name",
+            "first_name + last_name",
+            "metadata.display_name",
+            "username",
+            "email",
+            "user_id",
+        ];
         Self {
             name: None,
             initial_status: Status::Draft,
@@ -232,7 +239,10 @@ pub(super) struct Outbox {
 
 impl Default for Outbox {
     fn default() -> Self {
-        Self { poll: Interval::seconds(1), batch: 100 }
+        Self {
+            poll: Interval::seconds(1),
+            batch: 100,
+        }
     }
 }
 
@@ -245,7 +255,10 @@ pub(super) struct Telemetry {
 
 impl Default for Telemetry {
     fn default() -> Self {
-        Self { log: "info".into(), format: LogFormat::Auto }
+        Self {
+            log: "info".into(),
+            format: LogFormat::Auto,
+        }
     }
 }
 
@@ -275,6 +288,8 @@ impl Visitor<'_> for IntervalVisitor {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Interval, E> {
-        duration::parse(text).map(Interval).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+        duration::parse(text)
+            .map(Interval)
+            .ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
     }
 }

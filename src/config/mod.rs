@@ -1,8 +1,8 @@
 //! The configuration: read from a file and the environment, checked as a whole, then only values.
 //!
-//! The *low* form is what people write; the *high* form, here, is what the rest of the program gets: validated and ready
-//! to use, before any port opens. It must never reach out to a broker or a database, never show a secret in `Debug`,
-//! `Display` or an error, and never stop at the first problem when there are more.
+//! The *low* form is what people write; the *high* form, here, is what the rest of the program gets: validated and
+//! ready to use, before any port opens. It must never reach out to a broker or a database, never show a secret in
+//! `Debug`, `Display` or an error, and never stop at the first problem when there are more.
 
 mod check;
 mod connect;
@@ -338,26 +338,44 @@ impl Config {
 impl Default for Config {
     /// The built-in defaults, which are those of the shipped `config.toml`.
     fn default() -> Self {
-        high(low::Config::default(), &mut Check { origins: &Origins::default(), problems: Vec::new() })
+        high(
+            low::Config::default(),
+            &mut Check {
+                origins: &Origins::default(),
+                problems: Vec::new(),
+            },
+        )
     }
 }
 
 fn read(path: &Path) -> Result<Document, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|source| match source.kind() {
         std::io::ErrorKind::NotFound => ConfigError::Missing { path: path.to_owned() },
-        _ => ConfigError::Unreadable { path: path.to_owned(), source },
+        _ => ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        },
     })?;
     Document::read(&path.display().to_string(), &text).map_err(|problem| ConfigError::Invalid(vec![problem]))
 }
 
 fn finish(mut document: Document) -> Result<Config, ConfigError> {
     let mut problems = std::mem::take(&mut document.problems);
-    let low = document.to_low().map_err(|problem| ConfigError::Invalid(vec![problem]))?;
-    let mut check = Check { origins: &document.origins, problems: Vec::new() };
+    let low = document
+        .to_low()
+        .map_err(|problem| ConfigError::Invalid(vec![problem]))?;
+    let mut check = Check {
+        origins: &document.origins,
+        problems: Vec::new(),
+    };
     let config = high(low, &mut check);
     problems.append(&mut check.problems);
     problems.sort_by_key(|problem| problem.origin.rank());
-    if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(problems)) }
+    if problems.is_empty() {
+        Ok(config)
+    } else {
+        Err(ConfigError::Invalid(problems))
+    }
 }
 
 fn high(low: low::Config, check: &mut Check<'_>) -> Config {

@@ -3,7 +3,9 @@
 /// Whether a stream or a consumer can have this name.
 pub(super) fn is_stream_name(name: &str) -> bool {
     (1..=255).contains(&name.len())
-        && !name.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '.' | '*' | '>' | '/' | '\\'))
+        && !name
+            .chars()
+            .any(|c| c.is_whitespace() || c.is_control() || matches!(c, '.' | '*' | '>' | '/' | '\\'))
 }
 
 /// Whether a text is a subject, wildcards allowed: `*` for one token, `>` for all that follow.
@@ -28,7 +30,10 @@ pub(super) fn is_plain_subject(subject: &str) -> bool {
 }
 
 fn is_token(token: &str) -> bool {
-    !token.is_empty() && !token.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '*' | '>'))
+    !token.is_empty()
+        && !token
+            .chars()
+            .any(|c| c.is_whitespace() || c.is_control() || matches!(c, '*' | '>'))
 }
 
 /// Whether some subject matches both patterns.
@@ -47,5 +52,7 @@ pub(super) fn overlap(left: &str, right: &str) -> bool {
 pub(super) fn is_identifier(text: &str, longest: usize) -> bool {
     text.len() <= longest
         && text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }

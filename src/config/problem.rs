@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file named on the command line is not there.
-    #[error("configuration file {} does not exist: name another one, or leave --config away for ./config.toml or the built-in defaults", path.display())]
+    #[error("configuration file {} does not exist: name another one, or leave --config away", path.display())]
     Missing {
         /// As given.
         path: PathBuf,
@@ -30,7 +30,11 @@ fn list(problems: &[Problem]) -> String {
     let lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
     match lines.as_slice() {
         [line] => line.clone(),
-        _ => format!("{} problems in the configuration:\n  {}", lines.len(), lines.join("\n  ")),
+        _ => format!(
+            "{} problems in the configuration:\n  {}",
+            lines.len(),
+            lines.join("\n  ")
+        ),
     }
 }
 
@@ -128,6 +132,9 @@ impl Origins {
 
     /// The best place to point at: the key, else its section.
     pub(super) fn of(&self, at: At) -> Origin {
-        self.given(at).or_else(|| self.given(at.key(""))).cloned().unwrap_or(Origin::Nowhere)
+        self.given(at)
+            .or_else(|| self.given(at.key("")))
+            .cloned()
+            .unwrap_or(Origin::Nowhere)
     }
 }

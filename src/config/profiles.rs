@@ -11,8 +11,15 @@ use super::{Customers, ProfileType, Source, low};
 const DEFAULT_TYPE: &str = "client";
 
 /// What a display name can come from, beside `metadata.` and a key.
-const NAME_SOURCES: [&str; 7] =
-    ["full_name", "first_name + last_name", "first_name", "last_name", "username", "email", "user_id"];
+const NAME_SOURCES: [&str; 7] = [
+    "full_name",
+    "first_name + last_name",
+    "first_name",
+    "last_name",
+    "username",
+    "email",
+    "user_id",
+];
 
 /// What a source may be allowed to send.
 const EVENT_TYPES: [&str; 9] = [
@@ -31,10 +38,17 @@ const EVENT_TYPES: [&str; 9] = [
 pub(super) fn profiles(check: &mut Check<'_>, low: Vec<low::Profile>) -> Vec<ProfileType> {
     let section = At::new("profiles", "");
     if low.is_empty() && check.given(section) {
-        check.report(section, "is empty", "give at least one profile type, or leave it out for the default");
+        check.report(
+            section,
+            "is empty",
+            "give at least one profile type, or leave it out for the default",
+        );
     }
     let low = if low.is_empty() {
-        vec![low::Profile { name: Some(DEFAULT_TYPE.to_owned()), ..low::Profile::default() }]
+        vec![low::Profile {
+            name: Some(DEFAULT_TYPE.to_owned()),
+            ..low::Profile::default()
+        }]
     } else {
         low
     };
@@ -55,7 +69,11 @@ fn profile(
 ) -> ProfileType {
     let name = required(check, section.key("type"), low.name);
     if !name.is_empty() && earlier.iter().any(|other| other.name == name) {
-        check.report(section.key("type"), format_args!("{name:?} is there more than once"), "give each type one entry");
+        check.report(
+            section.key("type"),
+            format_args!("{name:?} is there more than once"),
+            "give each type one entry",
+        );
     }
     for created in &low.activation_creates {
         configured(check, section.key("activation_creates"), created, names);
@@ -84,14 +102,23 @@ pub(super) fn customers(check: &mut Check<'_>, low: low::Customers, profiles: &[
     if let Some(name) = &low.profile_type {
         configured(check, At::new("customers", "profile_type"), name, &names);
     }
-    Customers { profile_type: low.profile_type.or_else(|| names.into_iter().next()).unwrap_or_default() }
+    Customers {
+        profile_type: low
+            .profile_type
+            .or_else(|| names.into_iter().next())
+            .unwrap_or_default(),
+    }
 }
 
 /// Checks `[[source]]`.
 pub(super) fn sources(check: &mut Check<'_>, low: Vec<low::Source>) -> Vec<Source> {
     let mut sources: Vec<Source> = Vec::new();
     for (index, low) in low.into_iter().enumerate() {
-        let at = |key| At { section: "source", index, key };
+        let at = |key| At {
+            section: "source",
+            index,
+            key,
+        };
         let source = required(check, at("source"), low.name);
         if !source.is_empty() && sources.iter().any(|other| other.source == source) {
             check.report(
@@ -104,10 +131,18 @@ pub(super) fn sources(check: &mut Check<'_>, low: Vec<low::Source>) -> Vec<Sourc
         for name in &low.allow {
             if !EVENT_TYPES.contains(&name.as_str()) {
                 let near = nearest(name, EVENT_TYPES).unwrap_or_default();
-                check.report(at("allow"), format_args!("contains {name:?}"), format!("did you mean \"{near}\"?"));
+                check.report(
+                    at("allow"),
+                    format_args!("contains {name:?}"),
+                    format!("did you mean \"{near}\"?"),
+                );
             }
         }
-        sources.push(Source { source, key_prefix: low.key_prefix, allow: low.allow });
+        sources.push(Source {
+            source,
+            key_prefix: low.key_prefix,
+            allow: low.allow,
+        });
     }
     sources
 }
@@ -124,9 +159,17 @@ fn required(check: &mut Check<'_>, at: At, name: Option<String>) -> String {
 
 fn configured(check: &mut Check<'_>, at: At, name: &str, names: &[String]) {
     if !names.iter().any(|known| known == name) {
-        let known = names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+        let known = names
+            .iter()
+            .map(|name| format!("{name:?}"))
+            .collect::<Vec<_>>()
+            .join(", ");
         let remedy = format!("name one of {known}, or add a [[profiles]] entry for it");
-        check.report(at, format_args!("names {name:?}, which is no configured profile type"), remedy);
+        check.report(
+            at,
+            format_args!("names {name:?}, which is no configured profile type"),
+            remedy,
+        );
     }
 }
 
@@ -151,7 +194,11 @@ fn attributes(check: &mut Check<'_>, at: At, mut table: toml::Table) -> (Map<Str
         None => toml::Table::new(),
         Some(_) => {
             let what = "contains \"backfill\", which is not a table";
-            check.report(at, what, "give backfill = { … } for users that a backfill made, or take another name");
+            check.report(
+                at,
+                what,
+                "give backfill = { … } for users that a backfill made, or take another name",
+            );
             toml::Table::new()
         }
     };
@@ -164,7 +211,11 @@ fn object(check: &mut Check<'_>, at: At, table: toml::Table) -> Map<String, Valu
         .map(|(name, value)| {
             let value = json(value).unwrap_or_else(|| {
                 let remedy = "leave it out: a number must be finite, and no text may contain U+0000";
-                check.report(at, format_args!("cannot be stored: {name:?} is no JSON for a database"), remedy);
+                check.report(
+                    at,
+                    format_args!("cannot be stored: {name:?} is no JSON for a database"),
+                    remedy,
+                );
                 Value::Null
             });
             (name, value)
@@ -183,7 +234,9 @@ fn json(value: toml::Value) -> Option<Value> {
         toml::Value::Datetime(time) => Value::String(time.to_string()),
         toml::Value::Array(elements) => Value::Array(elements.into_iter().map(json).collect::<Option<_>>()?),
         toml::Value::Table(table) => {
-            let pairs = table.into_iter().map(|(name, value)| storable(&name).then_some((name, json(value)?)));
+            let pairs = table
+                .into_iter()
+                .map(|(name, value)| storable(&name).then_some((name, json(value)?)));
             Value::Object(pairs.collect::<Option<_>>()?)
         }
     })

@@ -37,7 +37,10 @@ pub struct SecretUrl {
 impl SecretUrl {
     /// Keeps `url`, showing only `redacted`.
     pub(super) fn new(url: &str, redacted: String) -> Self {
-        Self { secret: SecretString::from(url), redacted }
+        Self {
+            secret: SecretString::from(url),
+            redacted,
+        }
     }
 
     /// The address as configured, password and all: for the driver that connects, for nobody else.

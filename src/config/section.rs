@@ -23,16 +23,27 @@ pub(super) static SECTIONS: [Section; 10] = [
     once::<low::Consumer>("consumer"),
     once::<low::Store>("store"),
     once::<low::Worker>("worker"),
-    Section { repeated: true, ..once::<low::Profile>("profiles") },
+    Section {
+        repeated: true,
+        ..once::<low::Profile>("profiles")
+    },
     once::<low::Customers>("customers"),
-    Section { repeated: true, ..once::<low::Source>("source") },
+    Section {
+        repeated: true,
+        ..once::<low::Source>("source")
+    },
     once::<low::DeadLetters>("dead_letters"),
     once::<low::Outbox>("outbox"),
     once::<low::Telemetry>("telemetry"),
 ];
 
 const fn once<T: DeserializeOwned>(name: &'static str) -> Section {
-    Section { name, repeated: false, keys: keys::<T>, accepts: |table| table.try_into::<T>().map(drop) }
+    Section {
+        name,
+        repeated: false,
+        keys: keys::<T>,
+        accepts: |table| table.try_into::<T>().map(drop),
+    }
 }
 
 impl Section {
@@ -48,7 +59,11 @@ impl Section {
 
     /// As it is written in a file.
     pub(super) fn header(&self) -> String {
-        if self.repeated { format!("[[{}]]", self.name) } else { format!("[{}]", self.name) }
+        if self.repeated {
+            format!("[[{}]]", self.name)
+        } else {
+            format!("[{}]", self.name)
+        }
     }
 
     /// Whether a known key takes the value; else what is wrong and what is expected. Neither repeats the value: it may
@@ -61,14 +76,21 @@ impl Section {
                 (true, kind @ ("integer" | "array")) => format!("is an {kind}"),
                 (true, kind) => format!("is a {kind}"),
             };
-            let expected = match error.message().rsplit_once(", expected ").map_or("another value", |(_, end)| end) {
+            let expected = match error
+                .message()
+                .rsplit_once(", expected ")
+                .map_or("another value", |(_, end)| end)
+            {
                 "i64" => "an integer",
                 "a sequence" => "a list such as [\"a\", \"b\"]",
                 "a string" | "path string" => "text in quotes",
                 "a map" => "a table such as { name = \"value\" }",
                 expected => expected,
             };
-            (format!("\"{key}\" in {} {found}", self.header()), format!("give {expected}"))
+            (
+                format!("\"{key}\" in {} {found}", self.header()),
+                format!("give {expected}"),
+            )
         })
     }
 }
@@ -76,7 +98,9 @@ impl Section {
 /// The candidate that looks most like `name`; `None` only without candidates.
 pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let likeness = |candidate: &str| strsim::normalized_damerau_levenshtein(&name.to_lowercase(), candidate);
-    candidates.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+    candidates
+        .into_iter()
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
 }
 
 /// What to say of a key that a section (or, with `None`, the top level) does not know: a key of that name in another
@@ -85,11 +109,17 @@ pub(super) fn suggestion(key: &str, section: Option<&Section>) -> String {
     let elsewhere = || {
         let keys: Vec<&str> = SECTIONS.iter().flat_map(Section::keys).copied().collect();
         let near = nearest(key, keys)?;
-        SECTIONS.iter().find(|other| other.keys().contains(&near)).map(|home| (near, home))
+        SECTIONS
+            .iter()
+            .find(|other| other.keys().contains(&near))
+            .map(|home| (near, home))
     };
     match (section, elsewhere()) {
         (Some(section), found) if found.is_none_or(|(near, _)| near != key) => {
-            format!("did you mean \"{}\"?", nearest(key, section.keys().iter().copied()).unwrap_or_default())
+            format!(
+                "did you mean \"{}\"?",
+                nearest(key, section.keys().iter().copied()).unwrap_or_default()
+            )
         }
         (_, Some((near, home))) => format!("did you mean \"{near}\" in {}?", home.header()),
         (_, None) => "leave it out".to_owned(),

@@ -41,7 +41,11 @@ pub(super) fn consumer(check: &mut Check<'_>, low: low::Consumer, batch_max: usi
     let max_ack_pending = check.number(at("max_ack_pending"), low.max_ack_pending, 1..=1_000_000);
     if max_ack_pending < batch_max as i64 {
         let remedy = format!("give at least {batch_max}, better four times that for each lane");
-        check.report(at("max_ack_pending"), "is less than \"batch_max\" in [worker]: no batch could fill", remedy);
+        check.report(
+            at("max_ack_pending"),
+            "is less than \"batch_max\" in [worker]: no batch could fill",
+            remedy,
+        );
     }
     let max_age = age(check, at("max_age"), low.max_age);
     let window = check.duration(at("duplicate_window"), low.duplicate_window, SHORTEST..=YEAR);
@@ -53,7 +57,11 @@ pub(super) fn consumer(check: &mut Check<'_>, low: low::Consumer, batch_max: usi
         );
     }
     Consumer {
-        ack_wait: check.duration(at("ack_wait"), low.ack_wait, Duration::from_secs(1)..=Duration::from_hours(1)),
+        ack_wait: check.duration(
+            at("ack_wait"),
+            low.ack_wait,
+            Duration::from_secs(1)..=Duration::from_hours(1),
+        ),
         max_bytes: check.limit(at("max_bytes"), low.max_bytes, i64::MAX),
         max_msg_size: check.limit(at("max_msg_size"), low.max_msg_size, i32::MAX),
         stream: low.stream,
@@ -92,7 +100,11 @@ pub(super) fn dead_letters(check: &mut Check<'_>, low: low::DeadLetters, consume
 pub(super) fn outbox(check: &mut Check<'_>, low: &low::Outbox) -> Outbox {
     let at = |key| At::new("outbox", key);
     Outbox {
-        poll: check.duration(at("poll"), low.poll, Duration::from_millis(10)..=Duration::from_hours(1)),
+        poll: check.duration(
+            at("poll"),
+            low.poll,
+            Duration::from_millis(10)..=Duration::from_hours(1),
+        ),
         batch: check.number(at("batch"), low.batch, 1..=10_000),
     }
 }
@@ -103,7 +115,10 @@ pub(super) fn telemetry(check: &mut Check<'_>, low: low::Telemetry) -> Telemetry
         let remedy = "give a level, or targets with levels, such as \"info\" or \"warn,rollcall=debug\"";
         check.report(At::new("telemetry", "log"), format_args!("is {:?}", low.log), remedy);
     }
-    Telemetry { log: low.log, format: low.format }
+    Telemetry {
+        log: low.log,
+        format: low.format,
+    }
 }
 
 fn name(check: &mut Check<'_>, at: At, name: &str) {
@@ -114,7 +129,11 @@ fn name(check: &mut Check<'_>, at: At, name: &str) {
 }
 
 fn age(check: &mut Check<'_>, at: At, age: Interval) -> Duration {
-    if age.0.is_zero() { age.0 } else { check.duration(at, age, SHORTEST..=100 * YEAR) }
+    if age.0.is_zero() {
+        age.0
+    } else {
+        check.duration(at, age, SHORTEST..=100 * YEAR)
+    }
 }
 
 fn subjects(check: &mut Check<'_>, at: At, subjects: &[String]) {
@@ -128,7 +147,11 @@ fn subjects(check: &mut Check<'_>, at: At, subjects: &[String]) {
         }
         if let Some(other) = subjects[..index].iter().find(|other| names::overlap(other, subject)) {
             let remedy = "leave one of them out: the server refuses this";
-            check.report(at, format_args!("contains {other:?} and {subject:?}, which overlap"), remedy);
+            check.report(
+                at,
+                format_args!("contains {other:?} and {subject:?}, which overlap"),
+                remedy,
+            );
         }
     }
 }

@@ -44,7 +44,10 @@ pub(super) struct NatsServer {
 pub(super) fn nats(url: &str) -> Result<NatsServer, Complaint> {
     let parts = split(url, &["nats", "tls"], "nats://127.0.0.1:4222")?;
     if parts.host.is_empty() || !matches!(parts.path, "" | "/") || !parts.query.is_empty() {
-        return Err(complaint("is not the address of a NATS server", "write it like nats://127.0.0.1:4222"));
+        return Err(complaint(
+            "is not the address of a NATS server",
+            "write it like nats://127.0.0.1:4222",
+        ));
     }
     Ok(NatsServer {
         url: SecretUrl::new(url, format!("{}://{}", parts.scheme, parts.host)),
@@ -61,17 +64,31 @@ pub(super) fn store(url: &str) -> Result<(Backend, SecretUrl), Complaint> {
     let example = "sqlite://rollcall.db or postgres://user@host:5432/database";
     let schemes = ["postgres", "postgresql"];
     if !schemes.iter().any(|scheme| url.starts_with(&format!("{scheme}://"))) {
-        return Err(complaint("does not begin with sqlite:// or postgres://", &format!("write it like {example}")));
+        return Err(complaint(
+            "does not begin with sqlite:// or postgres://",
+            &format!("write it like {example}"),
+        ));
     }
     let parts = split(url, &schemes, example)?;
-    for name in parts.query.split('&').filter_map(|pair| pair.split('=').next()).filter(|name| !name.is_empty()) {
+    for name in parts
+        .query
+        .split('&')
+        .filter_map(|pair| pair.split('=').next())
+        .filter(|name| !name.is_empty())
+    {
         if !PARAMETERS.contains(&name) && !name.starts_with("options[") && !name.starts_with("options%5B") {
             let known = nearest(name, PARAMETERS).unwrap_or_default();
             let what = "has a parameter that the PostgreSQL driver does not know";
-            return Err((what.to_owned(), format!("leave it out; the nearest known one is \"{known}\"")));
+            return Err((
+                what.to_owned(),
+                format!("leave it out; the nearest known one is \"{known}\""),
+            ));
         }
     }
-    let user = parts.userinfo.and_then(|userinfo| userinfo.split(':').next()).filter(|user| !user.is_empty());
+    let user = parts
+        .userinfo
+        .and_then(|userinfo| userinfo.split(':').next())
+        .filter(|user| !user.is_empty());
     let user = user.map(|user| format!("{user}@")).unwrap_or_default();
     let redacted = format!("{}://{user}{}{}", parts.scheme, parts.host, parts.path);
     Ok((Backend::Postgres, SecretUrl::new(url, redacted)))
@@ -79,7 +96,10 @@ pub(super) fn store(url: &str) -> Result<(Backend, SecretUrl), Complaint> {
 
 fn sqlite(path: &str) -> Result<PathBuf, Complaint> {
     if path.contains(":memory:") {
-        return Err(complaint("keeps everything in memory, where a restart loses it", "name a file"));
+        return Err(complaint(
+            "keeps everything in memory, where a restart loses it",
+            "name a file",
+        ));
     }
     if path.is_empty() || path.ends_with('/') || path.contains(['?', '#', '\0']) {
         return Err(complaint(
@@ -114,7 +134,9 @@ fn split<'a>(url: &'a str, schemes: &[&str], example: &str) -> Result<Parts<'a>,
             "percent-encode it in user name and password: @ is %40, / is %2F, # is %23, ? is %3F",
         ));
     }
-    let (userinfo, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
+    let (userinfo, host) = authority
+        .rsplit_once('@')
+        .map_or((None, authority), |(user, host)| (Some(user), host));
     let after_name = if host.starts_with('[') {
         host.split_once(']').map(|(_, port)| port)
     } else {
@@ -129,7 +151,13 @@ fn split<'a>(url: &'a str, schemes: &[&str], example: &str) -> Result<Parts<'a>,
         return Err(("has a port that is not a number".to_owned(), form()));
     }
     let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
-    Ok(Parts { scheme, userinfo, host, path, query })
+    Ok(Parts {
+        scheme,
+        userinfo,
+        host,
+        path,
+        query,
+    })
 }
 
 fn complaint(what: &str, remedy: &str) -> Complaint {

@@ -46,12 +46,7 @@ pub struct Planned {
 
 /// Plans a batch. `roots` gives the root of each key of the events, `stored` what is known of each root; components
 /// with more than `limit` events are not folded again.
-pub fn plan(
-    events: &[Event],
-    roots: &BTreeMap<String, String>,
-    stored: &BTreeMap<String, Stored>,
-    limit: u64,
-) -> Plan {
+pub fn plan(events: &[Event], roots: &BTreeMap<String, String>, stored: &BTreeMap<String, Stored>, limit: u64) -> Plan {
     let mut order: Vec<usize> = (0..events.len()).collect();
     order.sort_by(|a, b| events[*a].position.cmp(&events[*b].position));
     let mut too_large = Vec::new();
@@ -88,7 +83,10 @@ impl Forest {
         roots: &BTreeMap<String, String>,
         stored: &BTreeMap<String, Stored>,
     ) -> Self {
-        let mut forest = Self { parent: BTreeMap::new(), trees: BTreeMap::new() };
+        let mut forest = Self {
+            parent: BTreeMap::new(),
+            trees: BTreeMap::new(),
+        };
         for &index in order {
             let event = &events[index];
             let mut home: Option<String> = None;
@@ -96,7 +94,11 @@ impl Forest {
             for key in std::iter::once(event.key.as_str()).chain(event.other_key()) {
                 let root = roots.get(key).map_or(key, String::as_str);
                 let tree = forest.plant(root, stored);
-                late |= forest.trees[&tree].stored.newest.as_ref().is_some_and(|newest| *newest >= event.position);
+                late |= forest.trees[&tree]
+                    .stored
+                    .newest
+                    .as_ref()
+                    .is_some_and(|newest| *newest >= event.position);
                 home = Some(match home {
                     Some(other) if other != tree => forest.unite(&other, &tree),
                     _ => tree,
@@ -163,7 +165,10 @@ impl Forest {
     }
 
     fn into_plan(self, too_large: Vec<usize>) -> Plan {
-        let mut plan = Plan { too_large, ..Plan::default() };
+        let mut plan = Plan {
+            too_large,
+            ..Plan::default()
+        };
         for (root, tree) in self.trees {
             for member in &tree.members {
                 if *member != root {
@@ -173,7 +178,10 @@ impl Forest {
             if tree.late.is_empty() {
                 plan.fast.extend(tree.events);
             } else {
-                plan.late.push(Planned { roots: tree.members, events: tree.events });
+                plan.late.push(Planned {
+                    roots: tree.members,
+                    events: tree.events,
+                });
             }
             plan.components.insert(root, tree.stored);
         }

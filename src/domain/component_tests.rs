@@ -5,7 +5,10 @@ use crate::domain::position::Timestamp;
 fn event(id: u8, seconds: i64, key: &str, to: Option<&str>) -> Event {
     let time = Timestamp { seconds, nanos: 0 };
     let body = match to {
-        Some(to) => Body::Renamed { to: Some(to.to_owned()), patch: Patch::default() },
+        Some(to) => Body::Renamed {
+            to: Some(to.to_owned()),
+            patch: Patch::default(),
+        },
         None => Body::Deleted,
     };
     Event {
@@ -24,9 +27,19 @@ fn stored(entries: &[(&str, i64, u64)]) -> BTreeMap<String, Stored> {
     entries
         .iter()
         .map(|(root, seconds, events)| {
-            let time = Timestamp { seconds: *seconds, nanos: 0 };
+            let time = Timestamp {
+                seconds: *seconds,
+                nanos: 0,
+            };
             let newest = Some(Position::new(time, "", Kind::Deleted, "z", "z"));
-            ((*root).to_owned(), Stored { newest, events: *events, keys: 1 })
+            (
+                (*root).to_owned(),
+                Stored {
+                    newest,
+                    events: *events,
+                    keys: 1,
+                },
+            )
         })
         .collect()
 }
@@ -38,7 +51,12 @@ fn roots(keys: &[&str]) -> BTreeMap<String, String> {
 #[test]
 fn newer_events_are_applied_in_position_order() {
     let events = [event(1, 9, "a", None), event(2, 7, "b", None), event(3, 8, "c", None)];
-    let plan = plan(&events, &roots(&["a", "b", "c"]), &stored(&[("a", 1, 1), ("b", 6, 1)]), 100);
+    let plan = plan(
+        &events,
+        &roots(&["a", "b", "c"]),
+        &stored(&[("a", 1, 1), ("b", 6, 1)]),
+        100,
+    );
     assert_eq!(plan.late, []);
     let mut fast = plan.fast.clone();
     fast.sort_unstable();
@@ -51,7 +69,13 @@ fn an_older_event_makes_its_component_late_and_no_other() {
     let events = [event(1, 5, "a", None), event(2, 9, "b", None)];
     let plan = plan(&events, &roots(&["a", "b"]), &stored(&[("a", 6, 3), ("b", 6, 1)]), 100);
     assert_eq!(plan.fast, [1]);
-    assert_eq!(plan.late, [Planned { roots: BTreeSet::from(["a".to_owned()]), events: vec![0] }]);
+    assert_eq!(
+        plan.late,
+        [Planned {
+            roots: BTreeSet::from(["a".to_owned()]),
+            events: vec![0]
+        }]
+    );
     assert_eq!(plan.components["a"].events, 4);
 }
 

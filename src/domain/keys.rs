@@ -69,7 +69,9 @@ impl World {
 
 /// The keys of `rows` and `new` whose row changes.
 pub(super) fn changed_keys(rows: &BTreeMap<String, KeyRow>, new: &World, plan: &Plan) -> Vec<KeyRow> {
-    let keys = rows.keys().chain(new.holders.keys().filter(|key| !rows.contains_key(*key)));
+    let keys = rows
+        .keys()
+        .chain(new.holders.keys().filter(|key| !rows.contains_key(*key)));
     keys.filter_map(|key| {
         let row = key_row(key, rows.get(key), new, plan);
         (rows.get(key) != Some(&row)).then_some(row)
@@ -86,7 +88,13 @@ fn key_row(key: &str, was: Option<&KeyRow>, new: &World, plan: &Plan) -> KeyRow 
         (None, Some(was)) if root == key => (was.newest.clone(), was.events),
         _ => (None, 0),
     };
-    KeyRow { key: key.to_owned(), root: root.to_owned(), holder: stored_holder(key, new), newest, events }
+    KeyRow {
+        key: key.to_owned(),
+        root: root.to_owned(),
+        holder: stored_holder(key, new),
+        newest,
+        events,
+    }
 }
 
 fn stored_holder(key: &str, new: &World) -> StoredHolder {

@@ -3,8 +3,9 @@
 use super::event::Event;
 use super::person::Customer;
 use super::policy::Policy;
+use super::position::hex;
 use super::verdict::{Effects, Reason, Verdict};
-use super::world::{PersonId, Ruling, World, recency};
+use super::world::{PersonId, Ruling, World};
 
 impl World {
     pub(super) fn joined(
@@ -23,16 +24,19 @@ impl World {
         if let Some(profile) = person.profiles.get_mut(&policy.customer_type) {
             profile.organization_id = Some(organization_id.to_owned());
         }
-        let customer = person.customers.entry(organization_id.to_owned()).or_insert_with(|| Customer {
-            name: None,
-            profile_type: policy.customer_type.clone(),
-            joined: String::new(),
-            created_at: event.time.micros(),
-            updated_at: event.time.micros(),
-            made_by: event.reference,
-            row: None,
-        });
-        customer.joined = recency(&event.position);
+        let customer = person
+            .customers
+            .entry(organization_id.to_owned())
+            .or_insert_with(|| Customer {
+                name: None,
+                profile_type: policy.customer_type.clone(),
+                joined: String::new(),
+                created_at: event.time.micros(),
+                updated_at: event.time.micros(),
+                made_by: event.reference,
+                row: None,
+            });
+        customer.joined = hex(event.position.as_bytes());
         customer.updated_at = event.time.micros();
         customer.profile_type.clone_from(&policy.customer_type);
         if let Some(name) = customer_name {
@@ -51,13 +55,20 @@ impl World {
         let Some(customer) = person.customers.remove(organization_id) else {
             return (Verdict::ignored(Reason::NotAMember), None);
         };
-        let latest = person.customers.iter().max_by_key(|(_, customer)| &customer.joined).map(|(name, _)| name.clone());
+        let latest = person
+            .customers
+            .iter()
+            .max_by_key(|(_, customer)| &customer.joined)
+            .map(|(name, _)| name.clone());
         if let Some(profile) = person.profiles.get_mut(&customer.profile_type)
             && profile.organization_id.as_deref() == Some(organization_id)
         {
             profile.organization_id = latest;
         }
-        let mut effects = Effects { left: Some(organization_id.to_owned()), ..Effects::default() };
+        let mut effects = Effects {
+            left: Some(organization_id.to_owned()),
+            ..Effects::default()
+        };
         self.finish(id, event, policy, &before, &mut effects);
         (Verdict::applied(effects), Some(id))
     }

@@ -3,22 +3,22 @@
 //!
 //! Pure: value types only. No clock, no I/O, no async, no logging, nothing else of the crate.
 
+pub mod component;
+pub mod diff;
 pub mod event;
-pub mod position;
-pub mod policy;
-pub mod profile;
-pub mod person;
-pub mod world;
-mod rename;
+pub mod keys;
 mod membership;
+pub mod person;
+pub mod policy;
+pub mod position;
+pub mod profile;
+pub mod refold;
+mod rename;
+pub mod rows;
+pub mod story;
 mod transition;
 pub mod verdict;
-pub mod component;
-pub mod keys;
-pub mod rows;
-pub mod refold;
-pub mod diff;
-pub mod story;
+pub mod world;
 
 pub use component::{Plan, Planned, Stored, plan};
 pub use diff::{Difference, difference, name_rows};
@@ -26,7 +26,7 @@ pub use event::{Body, Change, Event, EventRef, Kind, Patch};
 pub use keys::{KeyRow, StoredHolder};
 pub use person::{Customer, Fields, Person, Via};
 pub use policy::{CreateOn, DisplayOwner, OnDelete, Policy, ProfileRule, SourceRule};
-pub use position::{Position, Timestamp};
+pub use position::{Position, Timestamp, hex};
 pub use profile::{Profile, Status};
 pub use refold::{Entry, Refolded, refold};
 pub use rows::{CUSTOMER_COLUMNS, CustomerChange, CustomerRow, PROFILE_COLUMNS, ProfileChange, ProfileRow};

@@ -237,7 +237,9 @@ impl Person {
     ) -> Vec<String> {
         let mut made = Vec::new();
         for name in types {
-            let Some(rule) = policy.rule(name).filter(|_| !self.profiles.contains_key(name)) else { continue };
+            let Some(rule) = policy.rule(name).filter(|_| !self.profiles.contains_key(name)) else {
+                continue;
+            };
             let synchronised = profile::synchronised(rule, &self.fields);
             let mut attributes = profile::initial_attributes(rule, self.via);
             attributes.extend(synchronised.clone());
@@ -267,7 +269,9 @@ impl Person {
         policy: &Policy,
     ) {
         for name in types {
-            let (Some(rule), Some(profile)) = (policy.rule(name), self.profiles.get_mut(name)) else { continue };
+            let (Some(rule), Some(profile)) = (policy.rule(name), self.profiles.get_mut(name)) else {
+                continue;
+            };
             if let Some(display_name) = profile::renewed_display_name(rule, before, (&self.key, &self.fields)) {
                 profile.display_name = display_name;
             }

@@ -96,7 +96,10 @@ impl Policy {
 
     /// The types that every new user gets.
     pub(super) fn creation_types(&self) -> impl Iterator<Item = &str> {
-        self.profiles.iter().filter(|rule| rule.create_on == CreateOn::Creation).map(|rule| rule.name.as_str())
+        self.profiles
+            .iter()
+            .filter(|rule| rule.create_on == CreateOn::Creation)
+            .map(|rule| rule.name.as_str())
     }
 
     pub(super) fn allows(&self, event: &Event) -> bool {

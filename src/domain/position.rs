@@ -41,11 +41,17 @@ impl Position {
 
     /// The instant that the key begins with; 1970 when the bytes are no key.
     pub fn time(&self) -> Timestamp {
-        let (seconds, nanos) = match (self.0.first_chunk::<8>(), self.0.get(8..12).and_then(|nanos| nanos.first_chunk())) {
+        let (seconds, nanos) = match (
+            self.0.first_chunk::<8>(),
+            self.0.get(8..12).and_then(|nanos| nanos.first_chunk()),
+        ) {
             (Some(seconds), Some(nanos)) => (u64::from_be_bytes(*seconds), u32::from_be_bytes(*nanos)),
             _ => (1 << 63, 0),
         };
-        Timestamp { seconds: (seconds ^ (1 << 63)) as i64, nanos }
+        Timestamp {
+            seconds: (seconds ^ (1 << 63)) as i64,
+            nanos,
+        }
     }
 
     /// The key as it is stored.
@@ -84,6 +90,17 @@ fn push_text(key: &mut Vec<u8>, text: &str) {
         }
     }
     key.extend_from_slice(&[0, 0]);
+}
+
+/// Bytes in hexadecimal, lower case: keeps their order.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text
 }
 
 #[cfg(test)]
@@ -127,6 +144,9 @@ mod tests {
     fn numbers_compare_by_value_and_leave_the_tie_to_the_rank() {
         assert!(at(0, 0, "007", Kind::Created, "s", "1") < at(0, 0, "7", Kind::Updated, "s", "1"));
         assert!(at(0, 0, "7", Kind::Created, "s", "1") < at(0, 0, "007", Kind::Updated, "s", "1"));
-        assert_eq!(at(0, 0, "007", Kind::Left, "s", "1"), at(0, 0, "7", Kind::Left, "s", "1"));
+        assert_eq!(
+            at(0, 0, "007", Kind::Left, "s", "1"),
+            at(0, 0, "7", Kind::Left, "s", "1")
+        );
     }
 }

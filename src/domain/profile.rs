@@ -76,10 +76,17 @@ pub(super) fn initial_attributes(rule: &ProfileRule, via: Via) -> Map<String, Va
 
 /// The metadata that the profile type keeps in step.
 pub(super) fn synchronised(rule: &ProfileRule, fields: &Fields) -> Map<String, Value> {
-    let Some(metadata) = &fields.metadata else { return Map::new() };
+    let Some(metadata) = &fields.metadata else {
+        return Map::new();
+    };
     rule.synchronised
         .iter()
-        .filter_map(|name| metadata.get(name).filter(|value| !value.is_null()).map(|value| (name.clone(), value.clone())))
+        .filter_map(|name| {
+            metadata
+                .get(name)
+                .filter(|value| !value.is_null())
+                .map(|value| (name.clone(), value.clone()))
+        })
         .collect()
 }
 
@@ -114,8 +121,10 @@ fn name_source(source: &str, key: &str, fields: &Fields) -> Option<String> {
         "first_name" => present(fields.first_name.as_deref()),
         "last_name" => present(fields.last_name.as_deref()),
         "first_name + last_name" => {
-            let parts: Vec<String> =
-                [&fields.first_name, &fields.last_name].into_iter().filter_map(|name| present(name.as_deref())).collect();
+            let parts: Vec<String> = [&fields.first_name, &fields.last_name]
+                .into_iter()
+                .filter_map(|name| present(name.as_deref()))
+                .collect();
             (!parts.is_empty()).then(|| parts.join(" "))
         }
         "username" => present(fields.username.as_deref()),

@@ -68,8 +68,14 @@ fn matches(
         stored.persons.iter().map(|(id, person)| (person.began, *id)).collect();
     let mut common: BTreeMap<(PersonId, PersonId), usize> = BTreeMap::new();
     for (reference, id) in lives_before {
-        let old = before.persons.get(&before.survivor(*id)).and_then(|person| stored_by_beginning.get(&person.began));
-        let new = lives.get(reference).map(|id| world.survivor(*id)).filter(|id| world.persons.contains_key(id));
+        let old = before
+            .persons
+            .get(&before.survivor(*id))
+            .and_then(|person| stored_by_beginning.get(&person.began));
+        let new = lives
+            .get(reference)
+            .map(|id| world.survivor(*id))
+            .filter(|id| world.persons.contains_key(id));
         if let (Some(old), Some(new)) = (old, new) {
             *common.entry((new, *old)).or_default() += 1;
         }
@@ -102,7 +108,9 @@ fn hand_over_rows(world: &mut World, stored: &World, pairs: &[(PersonId, PersonI
     let mut free: BTreeSet<Uuid> = stored.persons.values().flat_map(rows).collect();
     let mut take = |row: Option<Uuid>| row.filter(|row| free.remove(row));
     for (new, old) in pairs {
-        let (Some(person), Some(known)) = (world.persons.get_mut(new), stored.persons.get(old)) else { continue };
+        let (Some(person), Some(known)) = (world.persons.get_mut(new), stored.persons.get(old)) else {
+            continue;
+        };
         person.row = take(known.row);
         for (name, profile) in &mut person.profiles {
             profile.row = take(known.profiles.get(name).and_then(|known| known.row));
@@ -113,15 +121,25 @@ fn hand_over_rows(world: &mut World, stored: &World, pairs: &[(PersonId, PersonI
     }
     let mut made: BTreeMap<(EventRef, &str), Uuid> = BTreeMap::new();
     for known in stored.persons.values() {
-        let profiles = known.profiles.iter().filter_map(|(name, p)| Some(((p.made_by, name.as_str()), p.row?)));
-        let customers = known.customers.iter().filter_map(|(name, c)| Some(((c.made_by, name.as_str()), c.row?)));
+        let profiles = known
+            .profiles
+            .iter()
+            .filter_map(|(name, p)| Some(((p.made_by, name.as_str()), p.row?)));
+        let customers = known
+            .customers
+            .iter()
+            .filter_map(|(name, c)| Some(((c.made_by, name.as_str()), c.row?)));
         made.extend(profiles.chain(customers));
     }
     for person in world.persons.values_mut() {
         for (name, profile) in person.profiles.iter_mut().filter(|(_, profile)| profile.row.is_none()) {
             profile.row = take(made.get(&(profile.made_by, name.as_str())).copied());
         }
-        for (name, customer) in person.customers.iter_mut().filter(|(_, customer)| customer.row.is_none()) {
+        for (name, customer) in person
+            .customers
+            .iter_mut()
+            .filter(|(_, customer)| customer.row.is_none())
+        {
             customer.row = take(made.get(&(customer.made_by, name.as_str())).copied());
         }
     }

@@ -42,13 +42,19 @@ impl World {
         };
         if let Some(Holder::Active(id)) = self.holders.get(to) {
             let id = *id;
-            let mut effects = Effects { alias: Some(event.key.clone()), ..Effects::default() };
+            let mut effects = Effects {
+                alias: Some(event.key.clone()),
+                ..Effects::default()
+            };
             let before = self.naming(id);
             self.point(event.key.clone(), id);
             self.finish(id, event, policy, &before, &mut effects);
             return (Verdict::noted(effects, Reason::AlreadyRenamed), Some(id));
         }
-        let mut effects = Effects { alias: Some(event.key.clone()), ..Effects::default() };
+        let mut effects = Effects {
+            alias: Some(event.key.clone()),
+            ..Effects::default()
+        };
         let id = self.begin_person(to, event, patch, policy, Via::Implicit, &mut effects);
         self.point(event.key.clone(), id);
         self.finish(id, event, policy, &(to.to_owned(), Fields::default()), &mut effects);
@@ -57,7 +63,10 @@ impl World {
 
     fn moved(&mut self, id: PersonId, to: &str, event: &Event, patch: &Patch, policy: &Policy) -> Ruling {
         let before = self.naming(id);
-        let mut effects = Effects { key: Some((before.0.clone(), to.to_owned())), ..Effects::default() };
+        let mut effects = Effects {
+            key: Some((before.0.clone(), to.to_owned())),
+            ..Effects::default()
+        };
         self.take(to, id);
         self.point(before.0.clone(), id);
         let person = self.person_mut(id);
@@ -77,15 +86,23 @@ impl World {
         patch: &Patch,
         policy: &Policy,
     ) -> Ruling {
-        let (survivor, other) =
-            if self.person(renamed).provisional && !self.person(holder).provisional { (holder, renamed) } else { (renamed, holder) };
+        let (survivor, other) = if self.person(renamed).provisional && !self.person(holder).provisional {
+            (holder, renamed)
+        } else {
+            (renamed, holder)
+        };
         let before = self.naming(survivor);
         let before_other = self.naming(other);
         let old_key = self.person(renamed).key.clone();
-        let mut effects =
-            Effects { merged: Some(before_other.0.clone()), key: Some((old_key.clone(), to.to_owned())), ..Effects::default() };
+        let mut effects = Effects {
+            merged: Some(before_other.0.clone()),
+            key: Some((old_key.clone(), to.to_owned())),
+            ..Effects::default()
+        };
 
-        let Some(mut absorbed) = self.persons.remove(&other) else { return (Verdict::rejected(Reason::KeyTaken), None) };
+        let Some(mut absorbed) = self.persons.remove(&other) else {
+            return (Verdict::rejected(Reason::KeyTaken), None);
+        };
         self.absorbed.insert(other, survivor);
         let person = self.person_mut(survivor);
         to.clone_into(&mut person.key);
@@ -100,7 +117,8 @@ impl World {
         }
         self.patch_and_finish(survivor, &before, event, patch, policy, &mut effects);
         // What came from the other was named after the other's fields.
-        self.person_mut(survivor).refresh(taken_over.iter(), (&before_other.0, &before_other.1), policy);
+        self.person_mut(survivor)
+            .refresh(taken_over.iter(), (&before_other.0, &before_other.1), policy);
         (Verdict::applied(effects), Some(survivor))
     }
 
@@ -124,7 +142,10 @@ impl World {
 /// Where the key is the address, a new key is a new address.
 fn adopt_address(person: &mut Person, policy: &Policy) {
     if policy.key_is_email && is_address(&person.key) {
-        let patch = Patch { email: Change::Set(person.key.clone()), ..Patch::default() };
+        let patch = Patch {
+            email: Change::Set(person.key.clone()),
+            ..Patch::default()
+        };
         person.patch(&patch);
     }
 }
@@ -179,7 +200,17 @@ impl Person {
                 ours.$field = ours.$field.take().or(theirs.$field);
             )*};
         }
-        fill!(username, first_name, last_name, full_name, phone, external_id, active, organization_id, metadata);
+        fill!(
+            username,
+            first_name,
+            last_name,
+            full_name,
+            phone,
+            external_id,
+            active,
+            organization_id,
+            metadata
+        );
         settle("profile_types", false, false);
         settle("customer_name", false, false);
         self.fields = ours;
@@ -188,6 +219,14 @@ impl Person {
 }
 
 fn later_join(ours: Customer, theirs: Customer) -> Customer {
-    let (later, earlier) = if theirs.joined > ours.joined { (theirs, ours) } else { (ours, theirs) };
-    Customer { name: later.name.or(earlier.name), row: later.row.or(earlier.row), ..later }
+    let (later, earlier) = if theirs.joined > ours.joined {
+        (theirs, ours)
+    } else {
+        (ours, theirs)
+    };
+    Customer {
+        name: later.name.or(earlier.name),
+        row: later.row.or(earlier.row),
+        ..later
+    }
 }

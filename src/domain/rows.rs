@@ -107,26 +107,42 @@ pub struct CustomerChange {
 }
 
 /// The columns of `customers` that can change, in the order of the bits of [`CustomerChange::changed`].
-pub const CUSTOMER_COLUMNS: [&str; 7] =
-    ["user_id", "profile_id", "name", "email", "created_at", "updated_at", "deleted_at"];
+pub const CUSTOMER_COLUMNS: [&str; 7] = [
+    "user_id",
+    "profile_id",
+    "name",
+    "email",
+    "created_at",
+    "updated_at",
+    "deleted_at",
+];
 
 /// Every profile of every person whose rows are named.
 pub(super) fn profile_rows(world: &World) -> impl Iterator<Item = ProfileRow> {
     world.persons.values().flat_map(|person| {
-        person.profiles.iter().filter_map(move |(name, profile)| profile_row(person, name, profile))
+        person
+            .profiles
+            .iter()
+            .filter_map(move |(name, profile)| profile_row(person, name, profile))
     })
 }
 
 /// Every membership of every person whose rows are named.
 pub(super) fn customer_rows(world: &World) -> impl Iterator<Item = CustomerRow> {
     world.persons.values().flat_map(|person| {
-        person.customers.iter().filter_map(move |(name, customer)| customer_row(person, name, customer))
+        person
+            .customers
+            .iter()
+            .filter_map(move |(name, customer)| customer_row(person, name, customer))
     })
 }
 
 fn profile_row(person: &Person, name: &str, profile: &Profile) -> Option<ProfileRow> {
     let fields = &person.fields;
-    let membership = profile.organization_id.as_ref().and_then(|organization| person.customers.get(organization));
+    let membership = profile
+        .organization_id
+        .as_ref()
+        .and_then(|organization| person.customers.get(organization));
     Some(ProfileRow {
         profile_id: profile.row?,
         user_id: person.key.clone(),
@@ -142,7 +158,9 @@ fn profile_row(person: &Person, name: &str, profile: &Profile) -> Option<Profile
         phone: fields.phone.clone(),
         external_id: fields.external_id.clone(),
         organization_id: profile.organization_id.clone(),
-        customer_id: membership.filter(|customer| customer.profile_type == name).and_then(|customer| customer.row),
+        customer_id: membership
+            .filter(|customer| customer.profile_type == name)
+            .and_then(|customer| customer.row),
         degraded: person.degraded.iter().cloned().collect(),
         created_via: person.via.name(),
         created_at: profile.created_at,
@@ -159,7 +177,10 @@ fn customer_row(person: &Person, organization: &str, customer: &Customer) -> Opt
         customer_id: customer.row?,
         user_id: person.key.clone(),
         organization_id: organization.to_owned(),
-        profile_id: person.profiles.get(&customer.profile_type).and_then(|profile| profile.row),
+        profile_id: person
+            .profiles
+            .get(&customer.profile_type)
+            .and_then(|profile| profile.row),
         name: customer.name.clone(),
         email: person.fields.email.clone(),
         created_at: customer.created_at,
@@ -193,15 +214,26 @@ impl ProfileChange {
             was.version != row.version,
             was.deleted_at != row.deleted_at,
         ]);
-        let unset = was.synchronised.keys().filter(|name| !row.synchronised.contains_key(*name)).cloned().collect();
+        let unset = was
+            .synchronised
+            .keys()
+            .filter(|name| !row.synchronised.contains_key(*name))
+            .cloned()
+            .collect();
         let set: Map<String, Value> = row
             .synchronised
             .iter()
             .filter(|(name, value)| was.synchronised.get(*name) != Some(*value))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
-        let change =
-            Self { old_user_id: was.user_id.clone(), old_departed: was.deleted_at.is_some(), row, changed, unset, set };
+        let change = Self {
+            old_user_id: was.user_id.clone(),
+            old_departed: was.deleted_at.is_some(),
+            row,
+            changed,
+            unset,
+            set,
+        };
         (changed != 0 || !change.unset.is_empty() || !change.set.is_empty()).then_some(change)
     }
 }
@@ -229,5 +261,8 @@ impl CustomerChange {
 }
 
 fn bits(columns: &[bool]) -> u32 {
-    columns.iter().enumerate().fold(0, |bits, (n, changed)| bits | (u32::from(*changed) << n))
+    columns
+        .iter()
+        .enumerate()
+        .fold(0, |bits, (n, changed)| bits | (u32::from(*changed) << n))
 }

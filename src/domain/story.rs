@@ -38,5 +38,10 @@ pub fn story(history: &[Entry], key: &str) -> Story {
         })
         .map(|(index, _)| index)
         .collect();
-    Story { world, holder, person, entries }
+    Story {
+        world,
+        holder,
+        person,
+        entries,
+    }
 }

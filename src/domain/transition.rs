@@ -13,7 +13,9 @@ impl World {
         let (id, mut effects) = self.somebody(event, policy, subject);
         let before = self.naming(id);
         let person = self.person_mut(id);
-        effects.profiles_made.extend(person.make_profiles(std::iter::once(name), event, policy));
+        effects
+            .profiles_made
+            .extend(person.make_profiles(std::iter::once(name), event, policy));
         let legal = person.profiles.get_mut(name).and_then(|profile| {
             let from = profile.status;
             let next = from.after(event.body.kind())?;
@@ -24,7 +26,10 @@ impl World {
             return (Verdict::ignored(Reason::IllegalTransition), Some(id));
         }
         if legal.is_some() && event.body.kind() == super::event::Kind::Activated {
-            let creates = policy.rule(name).map(|rule| rule.activation_creates.as_slice()).unwrap_or_default();
+            let creates = policy
+                .rule(name)
+                .map(|rule| rule.activation_creates.as_slice())
+                .unwrap_or_default();
             let made = person.make_profiles(creates.iter().map(String::as_str), event, policy);
             effects.profiles_made.extend(made);
         }
@@ -32,8 +37,11 @@ impl World {
         effects.transition = legal;
         person.degraded.extend(event.degraded.iter().cloned());
         self.finish(id, event, policy, &before, &mut effects);
-        let verdict =
-            if illegal { Verdict::noted(effects, Reason::IllegalTransition) } else { Verdict::applied(effects) };
+        let verdict = if illegal {
+            Verdict::noted(effects, Reason::IllegalTransition)
+        } else {
+            Verdict::applied(effects)
+        };
         (verdict, Some(id))
     }
 }

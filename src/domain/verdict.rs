@@ -25,7 +25,9 @@ impl Outcome {
 
     /// As read from the ledger.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Applied, Self::Ignored, Self::Rejected].into_iter().find(|outcome| outcome.name() == name)
+        [Self::Applied, Self::Ignored, Self::Rejected]
+            .into_iter()
+            .find(|outcome| outcome.name() == name)
     }
 }
 
@@ -133,7 +135,9 @@ impl Reason {
             Self::AlreadyDeleted => "nothing to do: the user was deleted before",
             Self::AlreadyRenamed => "nothing to do: the user already stands at the new key",
             Self::NotAMember => "nothing to do: there was no membership to end",
-            Self::IllegalTransition => "check who sent it: the profile was not in the state this transition starts from",
+            Self::IllegalTransition => {
+                "check who sent it: the profile was not in the state this transition starts from"
+            }
             Self::UnknownType => "nothing to do, or stop the provider from sending this type",
             Self::ProtectedUser => {
                 "find out who tried; take the key out of [worker] protected only if the event is really meant"
@@ -208,18 +212,38 @@ pub struct Verdict {
 
 impl Verdict {
     pub(super) fn applied(effects: Effects) -> Self {
-        Self { outcome: Outcome::Applied, reason: None, effects, degraded: Vec::new() }
+        Self {
+            outcome: Outcome::Applied,
+            reason: None,
+            effects,
+            degraded: Vec::new(),
+        }
     }
 
     pub(super) fn noted(effects: Effects, reason: Reason) -> Self {
-        Self { outcome: Outcome::Applied, reason: Some(reason), effects, degraded: Vec::new() }
+        Self {
+            outcome: Outcome::Applied,
+            reason: Some(reason),
+            effects,
+            degraded: Vec::new(),
+        }
     }
 
     pub(super) fn ignored(reason: Reason) -> Self {
-        Self { outcome: Outcome::Ignored, reason: Some(reason), effects: Effects::default(), degraded: Vec::new() }
+        Self {
+            outcome: Outcome::Ignored,
+            reason: Some(reason),
+            effects: Effects::default(),
+            degraded: Vec::new(),
+        }
     }
 
     pub(super) fn rejected(reason: Reason) -> Self {
-        Self { outcome: Outcome::Rejected, reason: Some(reason), effects: Effects::default(), degraded: Vec::new() }
+        Self {
+            outcome: Outcome::Rejected,
+            reason: Some(reason),
+            effects: Effects::default(),
+            degraded: Vec::new(),
+        }
     }
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::event::{Body, Event, Patch, is_address};
 use super::person::{Fields, Person, Via};
 use super::policy::{OnDelete, Policy};
-use super::position::Position;
 use super::verdict::{Effects, Reason, Verdict};
 
 /// Names a person within one [`World`]; means nothing outside of it.
@@ -88,7 +87,13 @@ impl World {
             (Body::Updated(patch), Subject::Unknown) => self.begin(&event.key, event, patch, policy, Via::Implicit),
             (Body::Renamed { to, patch }, _) => self.renamed(event, to.as_deref(), patch, policy, subject),
             (Body::Deleted, _) => self.deleted(event, policy, subject),
-            (Body::Joined { organization_id, customer_name }, _) => {
+            (
+                Body::Joined {
+                    organization_id,
+                    customer_name,
+                },
+                _,
+            ) => {
                 let (id, effects) = self.somebody(event, policy, subject);
                 self.joined(id, event, organization_id, customer_name.as_deref(), policy, effects)
             }
@@ -137,7 +142,10 @@ impl World {
         if !self.person(id).provisional {
             return self.updated(id, event, patch, policy);
         }
-        let mut effects = Effects { became_real: true, ..Effects::default() };
+        let mut effects = Effects {
+            became_real: true,
+            ..Effects::default()
+        };
         let before = self.naming(id);
         let person = self.person_mut(id);
         person.provisional = false;
@@ -193,9 +201,14 @@ impl World {
         let mut effects = Effects::default();
         let id = match subject {
             Subject::Active(id) => id,
-            Subject::Tombstone | Subject::Unknown => {
-                self.begin_person(&event.key, event, &Patch::default(), policy, Via::Implicit, &mut effects)
-            }
+            Subject::Tombstone | Subject::Unknown => self.begin_person(
+                &event.key,
+                event,
+                &Patch::default(),
+                policy,
+                Via::Implicit,
+                &mut effects,
+            ),
         };
         (id, effects)
     }
@@ -269,7 +282,9 @@ impl World {
     }
 
     pub(super) fn person_mut(&mut self, id: PersonId) -> &mut Person {
-        self.persons.get_mut(&id).expect("holders name only people of this world")
+        self.persons
+            .get_mut(&id)
+            .expect("holders name only people of this world")
     }
 
     /// The person that `id` became part of, or `id` itself.
@@ -294,7 +309,11 @@ pub(super) fn transition_type<'a>(event: &'a Event, policy: &'a Policy) -> Optio
 /// The configured ones of the types an event names; `None` when it names none, or nothing good is left of its list.
 pub(super) fn wanted_types<'a>(patch: &'a Patch, policy: &Policy) -> Option<Vec<&'a str>> {
     let named = patch.profile_types.as_ref()?;
-    let known: Vec<&str> = named.iter().map(String::as_str).filter(|name| policy.rule(name).is_some()).collect();
+    let known: Vec<&str> = named
+        .iter()
+        .map(String::as_str)
+        .filter(|name| policy.rule(name).is_some())
+        .collect();
     (named.is_empty() || !known.is_empty()).then_some(known)
 }
 
@@ -303,7 +322,10 @@ fn dropped_types(event: &Event, policy: &Policy) -> bool {
     let (Body::Created(patch) | Body::Updated(patch) | Body::Renamed { patch, .. }) = &event.body else {
         return false;
     };
-    patch.profile_types.as_ref().is_some_and(|named| named.iter().any(|name| policy.rule(name).is_none()))
+    patch
+        .profile_types
+        .as_ref()
+        .is_some_and(|named| named.iter().any(|name| policy.rule(name).is_none()))
 }
 
 /// The event's own fields, and the marks of those that were bad.
@@ -320,13 +342,3 @@ fn make_first_profiles(person: &mut Person, event: &Event, patch: &Patch, policy
     let types = wanted_types(patch, policy).unwrap_or_else(|| policy.creation_types().collect());
     person.make_profiles(types.into_iter(), event, policy)
 }
-
-/// The order of joins as text: hexadecimal keeps the order of the bytes.
-pub(super) fn recency(position: &Position) -> String {
-    use std::fmt::Write as _;
-    position.as_bytes().iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-

@@ -39,12 +39,24 @@ pub(super) fn read(kind: Kind, value: &Value) -> Result<Read, Refusal> {
                 Change::Keep | Change::Clear => None,
             },
         },
-        Kind::Left => Body::Left { organization_id: required(data, "organization_id")? },
-        Kind::Activated => Body::Activated { profile_type: strict_text(data, "profile_type")? },
-        Kind::Archived => Body::Archived { profile_type: strict_text(data, "profile_type")? },
-        Kind::Reactivated => Body::Reactivated { profile_type: strict_text(data, "profile_type")? },
+        Kind::Left => Body::Left {
+            organization_id: required(data, "organization_id")?,
+        },
+        Kind::Activated => Body::Activated {
+            profile_type: strict_text(data, "profile_type")?,
+        },
+        Kind::Archived => Body::Archived {
+            profile_type: strict_text(data, "profile_type")?,
+        },
+        Kind::Reactivated => Body::Reactivated {
+            profile_type: strict_text(data, "profile_type")?,
+        },
     };
-    Ok(Read { user_id, body, degraded })
+    Ok(Read {
+        user_id,
+        body,
+        degraded,
+    })
 }
 
 /// What `null` means in an optional field.
@@ -61,7 +73,9 @@ fn renamed(data: &Data, degraded: &mut BTreeSet<String>) -> Result<Body, Refusal
     let new_username = optional(data, "new_username", text, degraded);
     let says_something = to.is_some() || matches!(new_email, Change::Set(_)) || matches!(new_username, Change::Set(_));
     if !says_something {
-        return Err(undecodable("data must have a valid new_user_id, new_email or new_username"));
+        return Err(undecodable(
+            "data must have a valid new_user_id, new_email or new_username",
+        ));
     }
     // The marks of a person are about the fields they have, not about the names an event uses for them.
     for (name, field, good) in [
@@ -153,7 +167,10 @@ fn active(data: &Data) -> Result<Change<bool>, Refusal> {
         None => Ok(Change::Keep),
         Some(Value::Null) => Ok(Change::Clear),
         Some(Value::Bool(active)) => Ok(Change::Set(*active)),
-        Some(value) => Err(undecodable(format!("data.active must be true or false{}", found(value)))),
+        Some(value) => Err(undecodable(format!(
+            "data.active must be true or false{}",
+            found(value)
+        ))),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The three forms of a CloudEvent on NATS: structured, binary, bare.
+//! The three forms of an event on NATS: structured, binary, bare.
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -12,17 +12,24 @@ const IDENTITY_MAX: usize = 1024;
 const SEQUENCE_MAX: usize = 255;
 
 pub(super) fn read(message: &Incoming<'_>) -> Result<Attributes, Refusal> {
-    let content_type = single(message, "content-type")?.map(|value| value.to_ascii_lowercase());
-    let media_type = content_type.as_deref().and_then(|value| value.split(';').next()).map(str::trim);
+    let content_type = single(message, "content-type")?.map(str::to_ascii_lowercase);
+    let media_type = content_type
+        .as_deref()
+        .and_then(|value| value.split(';').next())
+        .map(str::trim);
     match media_type {
         Some("application/cloudevents+json") => structured(message),
-        Some(batch) if batch.starts_with("application/cloudevents-batch") => {
-            Err(undecodable("batched CloudEvents are not accepted: publish one event per message"))
-        }
-        Some(other) if other.starts_with("application/cloudevents") => {
-            Err(undecodable("of the structured forms only application/cloudevents+json is accepted"))
-        }
-        _ if message.headers.iter().any(|(name, _)| name.to_ascii_lowercase().starts_with("ce-")) => {
+        Some(batch) if batch.starts_with("application/cloudevents-batch") => Err(undecodable(
+            "batched CloudEvents are not accepted: publish one event per message",
+        )),
+        Some(other) if other.starts_with("application/cloudevents") => Err(undecodable(
+            "of the structured forms only application/cloudevents+json is accepted",
+        )),
+        _ if message
+            .headers
+            .iter()
+            .any(|(name, _)| name.to_ascii_lowercase().starts_with("ce-")) =>
+        {
             binary(message, media_type)
         }
         _ => bare(message),
@@ -31,7 +38,10 @@ pub(super) fn read(message: &Incoming<'_>) -> Result<Attributes, Refusal> {
 
 /// The value of a header that must not come twice.
 fn single<'a>(message: &Incoming<'a>, name: &str) -> Result<Option<&'a str>, Refusal> {
-    let mut values = message.headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
+    let mut values = message
+        .headers
+        .iter()
+        .filter(|(other, _)| other.eq_ignore_ascii_case(name));
     let first = values.next().map(|(_, value)| value.as_str());
     if values.next().is_some() {
         return Err(undecodable(format!("header {name} is there more than once")));
@@ -52,7 +62,9 @@ fn structured(message: &Incoming<'_>) -> Result<Attributes, Refusal> {
     if event.contains_key("data_base64") {
         return Err(undecodable("data_base64 is not accepted: data must be a JSON object"));
     }
-    let value = event.remove("data").ok_or_else(|| undecodable("attribute data is missing"))?;
+    let value = event
+        .remove("data")
+        .ok_or_else(|| undecodable("attribute data is missing"))?;
     let raw: Data<'_> = serde_json::from_slice(message.payload)
         .map_err(|error| undecodable(format!("the event is not valid JSON: {error}")))?;
     let attribute = |name: &str| match event.get(name) {
@@ -85,7 +97,14 @@ fn bare(message: &Incoming<'_>) -> Result<Attributes, Refusal> {
     let value = json::parse(message.payload, "the payload")?;
     let source = format!("nats://{}", message.stream);
     let id = single(message, "nats-msg-id")?.map_or_else(
-        || format!("{}:{}:{}", message.stream, message.sequence, message.published.unix_timestamp_nanos()),
+        || {
+            format!(
+                "{}:{}:{}",
+                message.stream,
+                message.sequence,
+                message.published.unix_timestamp_nanos()
+            )
+        },
         str::to_owned,
     );
     Ok(Attributes {
@@ -115,7 +134,12 @@ fn from_attributes(
         return Err(undecodable("attribute specversion must be 1.0"));
     }
     if let Some(media_type) = attribute("datacontenttype")? {
-        let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let media_type = media_type
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
         if media_type != "application/json" && !media_type.ends_with("+json") {
             return Err(undecodable("attribute datacontenttype must be application/json"));
         }
@@ -148,7 +172,9 @@ fn identity(what: &str, text: String) -> Result<String, Refusal> {
 
 fn sequence(text: String) -> Result<String, Refusal> {
     if text.len() > SEQUENCE_MAX {
-        return Err(undecodable(format!("attribute sequence is longer than {SEQUENCE_MAX} bytes")));
+        return Err(undecodable(format!(
+            "attribute sequence is longer than {SEQUENCE_MAX} bytes"
+        )));
     }
     if text.contains('\0') {
         return Err(undecodable("attribute sequence contains U+0000"));
@@ -161,7 +187,10 @@ fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
-        let digits = tail.get(..2).filter(|_| *first == b'%').and_then(|two| std::str::from_utf8(two).ok());
+        let digits = tail
+            .get(..2)
+            .filter(|_| *first == b'%')
+            .and_then(|two| std::str::from_utf8(two).ok());
         let decoded = digits
             .filter(|two| two.bytes().all(|digit| digit.is_ascii_hexdigit()))
             .and_then(|two| u8::from_str_radix(two, 16).ok());

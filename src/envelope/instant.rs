@@ -19,7 +19,10 @@ pub(super) fn parse(text: &str) -> Result<Timestamp, String> {
 
 /// The instant of a point in time.
 pub(super) fn of(time: OffsetDateTime) -> Timestamp {
-    Timestamp { seconds: time.unix_timestamp(), nanos: time.nanosecond() }
+    Timestamp {
+        seconds: time.unix_timestamp(),
+        nanos: time.nanosecond(),
+    }
 }
 
 /// Nanoseconds since 1970.

@@ -12,10 +12,15 @@ pub(super) fn parse(bytes: &[u8], what: &str) -> Result<Value, Refusal> {
         return Err(undecodable(format!("{what} is empty")));
     }
     if let Err(error) = std::str::from_utf8(bytes) {
-        return Err(undecodable(format!("{what} is not UTF-8 from byte {} on", error.valid_up_to())));
+        return Err(undecodable(format!(
+            "{what} is not UTF-8 from byte {} on",
+            error.valid_up_to()
+        )));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = Strict.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
+    let value = Strict
+        .deserialize(&mut deserializer)
+        .and_then(|value| deserializer.end().map(|()| value));
     value.map_err(|error| undecodable(format!("{what} is not valid JSON: {error}")))
 }
 
@@ -49,7 +54,9 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
+        Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("number out of range"))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {

@@ -121,7 +121,10 @@ pub fn decode(message: &Incoming<'_>, intake: &Intake) -> Result<Envelope, Refus
     let ahead = instant::nanos(time) - instant::nanos(broker_time);
     if ahead > limit {
         let seconds = i64::try_from(ahead / 1_000_000_000).unwrap_or(i64::MAX);
-        return Err(Refusal::TimeInFuture { seconds, identity: (attributes.source, attributes.id) });
+        return Err(Refusal::TimeInFuture {
+            seconds,
+            identity: (attributes.source, attributes.id),
+        });
     }
     let event = Event {
         reference: reference(&attributes.source, &attributes.id),
@@ -194,15 +197,24 @@ pub fn reference(source: &str, id: &str) -> EventRef {
 }
 
 fn key(user_id: &str, source: &str, intake: &Intake) -> String {
-    let prefix = intake.key_prefixes.iter().find(|(name, _)| name == source).map_or("", |(_, prefix)| prefix);
-    if intake.user_id_is_email { format!("{prefix}{}", user_id.to_lowercase()) } else { format!("{prefix}{user_id}") }
+    let prefix = intake
+        .key_prefixes
+        .iter()
+        .find(|(name, _)| name == source)
+        .map_or("", |(_, prefix)| prefix);
+    if intake.user_id_is_email {
+        format!("{prefix}{}", user_id.to_lowercase())
+    } else {
+        format!("{prefix}{user_id}")
+    }
 }
 
 fn with_keys(body: crate::domain::Body, source: &str, intake: &Intake) -> crate::domain::Body {
     match body {
-        crate::domain::Body::Renamed { to: Some(to), patch } => {
-            crate::domain::Body::Renamed { to: Some(key(&to, source, intake)), patch }
-        }
+        crate::domain::Body::Renamed { to: Some(to), patch } => crate::domain::Body::Renamed {
+            to: Some(key(&to, source, intake)),
+            patch,
+        },
         other => other,
     }
 }

@@ -3,27 +3,26 @@
 //! Credentials never reach an error, a log line or the client library's addresses: a user part in a
 //! URL is taken off before anything else sees it.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::context::ContextBuilder;
-use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, ServerAddr};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::watch;
 
 use super::Broker;
 use super::error::BrokerError;
+use super::link::{Link, Signals};
 use super::version::judge_version;
 
 /// A frozen server is noticed after two missed pings instead of after three minutes.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a `JetStream` call or a publish acknowledgement is waited for.
-pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const INBOX_PREFIX: &str = "_INBOX";
 
 /// How the connection is made. At most one kind of credentials; secrets are not in Debug.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct ConnectSettings {
     /// `nats://host:4222` or `tls://…`; several separated by commas. May carry `user:password@`.
     pub url: String,
@@ -51,6 +50,17 @@ pub struct ConnectSettings {
     pub inbox_prefix: Option<String>,
 }
 
+impl fmt::Debug for ConnectSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The url may hold a password.
+        f.debug_struct("ConnectSettings")
+            .field("servers", &shown(&self.url))
+            .field("name", &self.name)
+            .field("tls", &self.tls)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Whether the connection is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TlsMode {
@@ -68,46 +78,50 @@ pub enum TlsMode {
 /// Afterwards the client reconnects by itself for ever. Errors: see [`BrokerError`]; transient where
 /// the broker is merely away.
 pub async fn connect(settings: &ConnectSettings) -> Result<Broker, BrokerError> {
+    let link = Link::open(settings).await?;
+    let version = link.live().client.server_info().version;
+    let version_warning = judge_version(&version)?;
+    let servers = shown(&settings.url);
+    let broker = Broker {
+        link: Arc::new(link),
+        servers,
+        version,
+        version_warning,
+    };
+    broker.prove_jetstream().await?;
+    Ok(broker)
+}
+
+/// One client with these settings; it reports to the signals.
+pub(super) async fn open_client(settings: &ConnectSettings, signals: &Signals) -> Result<Client, BrokerError> {
     let (addresses, user_part) = addresses(&settings.url)?;
-    let servers = addresses
-        .iter()
-        .cloned()
-        .map(|address| address.into_inner().to_string())
-        .collect::<Vec<_>>()
-        .join(", ");
-    let (trouble_sender, trouble) = watch::channel(None);
-    let (losses_sender, losses) = watch::channel(0);
+    let signals = signals.clone();
     let options = encrypted(authenticated(ConnectOptions::new(), settings, user_part)?, settings)?
         .name(&settings.name)
         .ping_interval(PING_INTERVAL)
         .connection_timeout(CONNECT_TIMEOUT)
         .custom_inbox_prefix(settings.inbox_prefix.as_deref().unwrap_or(INBOX_PREFIX))
         .event_callback(move |event| {
-            note(&event, &trouble_sender, &losses_sender);
+            signals.note(&event);
             std::future::ready(())
         });
-    let client = options
+    options
         .connect(addresses.as_slice())
         .await
-        .map_err(|error| refused(&servers, error))?;
-    let version = client.server_info().version;
-    let version_warning = judge_version(&version)?;
-    let context = ContextBuilder::new().timeout(ANSWER_TIMEOUT).build(client.clone());
-    let broker = Broker {
-        client,
-        context,
-        servers,
-        version,
-        version_warning,
-        trouble,
-        losses,
-    };
-    broker.prove_jetstream().await?;
-    Ok(broker)
+        .map_err(|error| refused(shown(&settings.url), error))
 }
 
 /// User and password of a URL.
 type UserPart = (String, SecretString);
+
+/// The addresses without credentials; nothing of an invalid list is shown.
+fn shown(list: &str) -> String {
+    let Ok((addresses, _)) = addresses(list) else {
+        return "invalid addresses".to_owned();
+    };
+    let urls = addresses.into_iter().map(|address| address.into_inner().to_string());
+    urls.collect::<Vec<_>>().join(", ")
+}
 
 /// Splits the list and takes `user:password@` off; what remains can be logged.
 fn addresses(list: &str) -> Result<(Vec<ServerAddr>, Option<UserPart>), BrokerError> {
@@ -238,8 +252,7 @@ fn unreadable(key: &str, file: &Path, error: &std::io::Error) -> BrokerError {
     }
 }
 
-fn refused(servers: &str, source: async_nats::ConnectError) -> BrokerError {
-    let servers = servers.to_owned();
+fn refused(servers: String, source: async_nats::ConnectError) -> BrokerError {
     match source.kind() {
         ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
             BrokerError::CredentialsRefused { servers, source }
@@ -261,44 +274,6 @@ fn is_tls(error: &async_nats::ConnectError) -> bool {
         .and_then(std::io::Error::get_ref)
         .and_then(|inner| inner.downcast_ref::<async_nats::rustls::Error>())
         .is_some()
-}
-
-/// Logs what the client reports between calls, and keeps the server's last complaint for [`Broker::trouble`].
-fn note(event: &Event, trouble: &watch::Sender<Option<String>>, losses: &watch::Sender<u64>) {
-    match event {
-        Event::Connected => {
-            trouble.send_replace(None);
-            tracing::info!("connected to the broker");
-        }
-        Event::Disconnected => {
-            losses.send_modify(|count| *count += 1);
-            tracing::warn!("lost the connection to the broker, reconnecting");
-        }
-        Event::LameDuckMode => {
-            tracing::warn!("the broker is about to stop, moving to another server");
-        }
-        Event::SlowConsumer(subscription) => {
-            tracing::warn!(
-                subscription,
-                "messages were dropped on the way in, they will be delivered again"
-            );
-        }
-        Event::ServerError(error) => {
-            let text = match error {
-                ServerError::AuthorizationViolation => "authorization violation".to_owned(),
-                ServerError::SlowConsumer(id) => format!("slow consumer {id}"),
-                ServerError::Other(text) => text.clone(),
-            };
-            tracing::error!(error = text, "the broker complained");
-            trouble.send_replace(Some(text));
-        }
-        Event::ClientError(error) => {
-            let text = error.to_string();
-            tracing::warn!(error = text, "connection attempt failed");
-            trouble.send_replace(Some(text));
-        }
-        Event::Draining | Event::Closed => tracing::debug!(%event, "broker client is closing"),
-    }
 }
 
 #[cfg(test)]

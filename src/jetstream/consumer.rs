@@ -117,14 +117,12 @@ impl Broker {
             settings,
             unreadable: Arc::new(Semaphore::new(MOST_UNREADABLE as usize)),
         };
-        let mut losses = self.losses.clone();
-        losses.mark_unchanged();
         Ok(Deliveries {
             source: Source::Searching(Box::pin(target.clone().search())),
             target,
             found: VecDeque::new(),
             searching: None,
-            losses,
+            losses: self.link.signals.losses.subscribe(),
             troubles: 0,
         })
     }
@@ -277,7 +275,7 @@ impl Target {
         };
         let config = PullConfig::try_from_consumer_config(info.config.clone()).map_err(unexpected)?;
         let largest = broker.max_payload() + SUBJECT_ROOM;
-        Consumer::new(config, info, broker.context.clone())
+        Consumer::new(config, info, broker.link.live().context)
             .stream()
             .max_messages_per_batch(settings.batch.max(1))
             .max_bytes_per_batch(settings.max_bytes.max(largest))

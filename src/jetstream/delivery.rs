@@ -92,7 +92,7 @@ impl Acker {
     async fn send(&self, doing: &str, kind: AckKind) -> Result<(), BrokerError> {
         match tokio::time::timeout(SETTLE_TIMEOUT, self.inner.ack_with(kind)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(BrokerError::Closed {
+            Ok(Err(_)) => Err(BrokerError::Disconnected {
                 doing: doing.to_owned(),
             }),
             Err(_) => Err(BrokerError::Timeout {

@@ -8,6 +8,7 @@ mod consumer;
 mod delivery;
 mod difference;
 mod error;
+mod link;
 mod publisher;
 mod reader;
 mod topology;
@@ -15,15 +16,15 @@ mod unreadable;
 mod version;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::Info as ConsumerInfo;
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::{Error as ApiError, ErrorCode};
+use link::{Link, is_denial};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
 
 pub use connect::{ConnectSettings, TlsMode, connect};
 pub use consumer::{Deliveries, PullSettings};
@@ -45,14 +46,10 @@ struct NoParameters {}
 /// A connection to the broker. Cheap to clone; reconnects by itself until it is dropped or closed.
 #[derive(Clone)]
 pub struct Broker {
-    client: async_nats::Client,
-    context: Context,
+    link: Arc<Link>,
     servers: String,
     version: String,
     version_warning: Option<String>,
-    trouble: watch::Receiver<Option<String>>,
-    /// Counts lost connections.
-    losses: watch::Receiver<u64>,
 }
 
 /// What a durable consumer still has to do.
@@ -91,17 +88,17 @@ impl Broker {
 
     /// True while the connection stands.
     pub fn is_connected(&self) -> bool {
-        self.client.connection_state() == async_nats::connection::State::Connected
+        self.link.live().client.connection_state() == async_nats::connection::State::Connected
     }
 
     /// The last complaint of server or client since the connection was made, for readiness and logs.
     pub fn trouble(&self) -> Option<String> {
-        self.trouble.borrow().clone()
+        self.link.signals.trouble.borrow().clone()
     }
 
     /// The largest message (payload and headers) that the server takes, in bytes.
     pub fn max_payload(&self) -> usize {
-        self.client.max_payload()
+        self.link.live().client.max_payload()
     }
 
     /// Asks the broker what a consumer still has to do.
@@ -116,10 +113,12 @@ impl Broker {
 
     /// Hands what was written to the server and ends the client, within two seconds in any case.
     pub async fn close(&self) {
+        self.link.close();
+        let client = self.link.live().client;
         let closing = async {
             // Without a round trip the acknowledgements may still sit in the socket buffer when we exit.
-            if self.client.flush().await.is_ok() {
-                let _ = self.client.drain().await;
+            if client.flush().await.is_ok() {
+                let _ = client.drain().await;
             }
         };
         if tokio::time::timeout(CLOSE_TIMEOUT, closing).await.is_err() {
@@ -134,8 +133,8 @@ impl Broker {
         subject: String,
         request: &impl Serialize,
     ) -> Result<Result<T, ApiError>, BrokerError> {
-        let mut trouble = self.trouble.clone();
-        trouble.mark_unchanged();
+        let live = self.link.usable(doing)?;
+        let mut trouble = self.link.signals.trouble.subscribe();
         // A missing permission is answered with an event, not with a reply: without this the call would just time out.
         let denied = async {
             while trouble.changed().await.is_ok() {
@@ -148,12 +147,16 @@ impl Broker {
         };
         let answer = tokio::select! {
             biased;
-            answer = self.context.request(subject.clone(), request) => answer,
+            answer = live.context.request(subject.clone(), request) => answer,
             reason = denied => return Err(BrokerError::Denied { doing: doing.to_owned(), reason }),
         };
-        match answer.map_err(|error| BrokerError::from_request(doing, error))? {
-            Response::Ok(value) => Ok(Ok(value)),
-            Response::Err { error } => Ok(Err(error)),
+        match answer {
+            Ok(Response::Ok(value)) => Ok(Ok(value)),
+            Ok(Response::Err { error }) => Ok(Err(error)),
+            Err(error) => match BrokerError::from_request(doing, error) {
+                BrokerError::Closed { doing } => Err(self.link.ended(&live, doing).await),
+                error => Err(error),
+            },
         }
     }
 
@@ -168,7 +171,8 @@ impl Broker {
             .api::<serde_json::Value>(doing, "INFO".to_owned(), &NO_PARAMETERS)
             .await
         {
-            Ok(Ok(_)) | Err(BrokerError::Denied { .. }) => Ok(()),
+            Ok(Ok(_)) => Ok(()),
+            Err(BrokerError::Denied { reason, .. }) if reason.contains(".API.INFO") => Ok(()),
             Err(BrokerError::NoResponders { .. }) => Err(off()),
             Ok(Err(error)) => match error.error_code() {
                 ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => Err(off()),
@@ -201,11 +205,4 @@ impl fmt::Debug for Broker {
             .field("version", &self.version)
             .finish_non_exhaustive()
     }
-}
-
-/// The server names the subject, or the reply subject that may not be subscribed to.
-fn is_denial(text: &str, api_subject: &str) -> bool {
-    let lower = text.to_ascii_lowercase();
-    lower.contains("permissions violation")
-        && (text.contains(&format!(".{api_subject}\"")) || lower.contains("for subscription to"))
 }

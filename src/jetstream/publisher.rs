@@ -4,11 +4,11 @@
 //! the stream recognises what it already has.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::header::NATS_MESSAGE_ID;
-use async_nats::jetstream::Context;
-use async_nats::jetstream::context::PublishAckFuture;
+use async_nats::jetstream::context::{PublishAckFuture, PublishError};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use futures_util::stream::FuturesUnordered;
 
 use super::Broker;
 use super::error::{BrokerError, chain};
+use super::link::{ANSWER_TIMEOUT, Link};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -49,14 +50,14 @@ pub struct Ack {
 /// Publishes to whatever stream takes the subject. Cheap to clone.
 #[derive(Clone)]
 pub struct Publisher {
-    context: Context,
+    link: Arc<Link>,
 }
 
 impl Broker {
     /// A publisher over this connection.
     pub fn publisher(&self) -> Publisher {
         Publisher {
-            context: self.context.clone(),
+            link: Arc::clone(&self.link),
         }
     }
 }
@@ -66,7 +67,8 @@ impl Publisher {
     ///
     /// Where the error [is transient](BrokerError::is_transient), publish the same message again.
     pub async fn publish(&self, message: &Outgoing) -> Result<Ack, BrokerError> {
-        self.acknowledged(message, self.send(message).await?).await
+        let sent = self.send(message).await?;
+        self.acknowledged(message, sent).await
     }
 
     /// Publishes until it is acknowledged, the error is final, or `patience` is over (then the last error).
@@ -92,14 +94,18 @@ impl Publisher {
         let publish = PublishMessage::build()
             .headers(headers)
             .payload(message.payload.clone());
-        self.context
-            .send_publish(message.subject.clone(), publish)
-            .await
-            .map_err(|error| self.failed(message, error))
+        let live = self.link.usable(&doing(message))?;
+        let sent = live.context.send_publish(message.subject.clone(), publish).await;
+        match sent.map_err(|error| failed(message, error, live.client.max_payload())) {
+            Err(BrokerError::Closed { doing }) => Err(self.link.ended(&live, doing).await),
+            other => other,
+        }
     }
 
     async fn acknowledged(&self, message: &Outgoing, sent: PublishAckFuture) -> Result<Ack, BrokerError> {
-        let ack = sent.await.map_err(|error| self.failed(message, error))?;
+        let ack = sent
+            .await
+            .map_err(|error| failed(message, error, self.link.live().client.max_payload()))?;
         Ok(Ack {
             stream: ack.stream,
             duplicate: ack.duplicate,
@@ -132,21 +138,25 @@ impl Publisher {
             pause = (pause * 2).min(LONGEST_PAUSE);
             last = self.publish(message).await;
             if matches!(last, Err(BrokerError::Timeout { .. })) {
-                waited += super::connect::ANSWER_TIMEOUT;
+                waited += ANSWER_TIMEOUT;
             }
         }
     }
+}
 
-    fn failed(&self, message: &Outgoing, error: async_nats::jetstream::context::PublishError) -> BrokerError {
-        let header_bytes: usize = message
-            .headers
-            .iter()
-            .map(|(name, value)| name.len() + value.len() + 4)
-            .sum();
-        let bytes = message.payload.len() + header_bytes + message.message_id.len();
-        let doing = format!("publishing to {}", message.subject);
-        BrokerError::from_publish(&doing, error, bytes, self.context.client().max_payload())
-    }
+fn doing(message: &Outgoing) -> String {
+    format!("publishing to {}", message.subject)
+}
+
+/// `limit` is the server's `max_payload`.
+fn failed(message: &Outgoing, error: PublishError, limit: usize) -> BrokerError {
+    let header_bytes = message
+        .headers
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 4)
+        .sum::<usize>();
+    let bytes = message.payload.len() + header_bytes + message.message_id.len();
+    BrokerError::from_publish(&doing(message), error, bytes, limit)
 }
 
 /// What a window has achieved so far.

@@ -72,6 +72,8 @@ impl Broker {
                 ..OrderedConfig::default()
             };
             let consumer = self
+                .link
+                .live()
                 .context
                 .create_consumer_on_stream(config, stream)
                 .await

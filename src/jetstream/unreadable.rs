@@ -80,7 +80,7 @@ pub(super) async fn search(
             "read a message around the client"
         );
         let reply = ack_subject(stream, durable, &message);
-        let inner = message::Acker::new(broker.context.clone(), Some(reply.into()));
+        let inner = message::Acker::new(broker.link.live().context, Some(reply.into()));
         let acker = Acker::holding(inner, message.seq, permit);
         found.push(delivery(stream, message, &header, defect, acker));
     }

@@ -6,9 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::domain::{
-    CustomerChange, Kind, Outcome, Person, Policy, ProfileChange, Reason, StoredHolder, Verdict,
-};
+use crate::domain::{CustomerChange, Kind, Outcome, Person, Policy, ProfileChange, Reason, StoredHolder, Verdict};
 
 /// The number of a holder in the column `holder`.
 pub(super) fn holder_number(holder: &StoredHolder) -> i16 {
@@ -63,7 +61,9 @@ pub fn effects_text(verdict: &Verdict) -> Result<Option<String>, StoreError> {
     if verdict.outcome != Outcome::Applied {
         return Ok(None);
     }
-    serde_json::to_string(&verdict.effects).map(Some).map_err(|error| unreadable("effects", error))
+    serde_json::to_string(&verdict.effects)
+        .map(Some)
+        .map_err(|error| unreadable("effects", error))
 }
 
 /// The column `degraded` of an event: a JSON list of field names, or nothing when none was dropped.
@@ -74,7 +74,9 @@ pub fn degraded_text(verdict: &Verdict) -> Result<Option<String>, StoreError> {
     if verdict.degraded.is_empty() {
         return Ok(None);
     }
-    serde_json::to_string(&verdict.degraded).map(Some).map_err(|error| unreadable("degraded", error))
+    serde_json::to_string(&verdict.degraded)
+        .map(Some)
+        .map_err(|error| unreadable("degraded", error))
 }
 
 pub(super) fn kind_of(name: &str) -> Result<Kind, StoreError> {
@@ -101,11 +103,17 @@ pub(super) fn instant(micros: i64) -> Result<OffsetDateTime, StoreError> {
 fn in_the_way(moves: impl Iterator<Item = (Uuid, Place, Place)> + Clone) -> Vec<Uuid> {
     let moving = moves.filter(|(_, old, new)| old != new);
     let wanted: BTreeSet<Place> = moving.clone().map(|(_, _, new)| new).filter(Option::is_some).collect();
-    moving.filter(|(_, old, _)| wanted.contains(old)).map(|(row, _, _)| row).collect()
+    moving
+        .filter(|(_, old, _)| wanted.contains(old))
+        .map(|(row, _, _)| row)
+        .collect()
 }
 
 pub(super) fn unreadable(what: &'static str, problem: impl std::fmt::Display) -> StoreError {
-    StoreError::Unreadable { what, problem: problem.to_string() }
+    StoreError::Unreadable {
+        what,
+        problem: problem.to_string(),
+    }
 }
 
 pub(super) fn policy_text(policy: &Policy) -> Result<String, StoreError> {
@@ -117,8 +125,12 @@ pub(super) fn policy_of(text: &str) -> Result<Policy, StoreError> {
 }
 
 /// The reasons that later folds can take back.
-pub(super) const REJECTIONS: [Reason; 4] =
-    [Reason::ProtectedUser, Reason::KeyTaken, Reason::UnknownProfileType, Reason::SourceNotAllowed];
+pub(super) const REJECTIONS: [Reason; 4] = [
+    Reason::ProtectedUser,
+    Reason::KeyTaken,
+    Reason::UnknownProfileType,
+    Reason::SourceNotAllowed,
+];
 
 /// A value as JSON text.
 pub(super) fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
@@ -130,7 +142,11 @@ pub(super) fn profiles_in_the_way(changes: &[ProfileChange]) -> Vec<Uuid> {
     in_the_way(changes.iter().map(|change| {
         let row = &change.row;
         let old = place(&change.old_user_id, &row.profile_type, change.old_departed);
-        (row.profile_id, old, place(&row.user_id, &row.profile_type, row.deleted_at.is_some()))
+        (
+            row.profile_id,
+            old,
+            place(&row.user_id, &row.profile_type, row.deleted_at.is_some()),
+        )
     }))
 }
 
@@ -139,7 +155,11 @@ pub(super) fn customers_in_the_way(changes: &[CustomerChange]) -> Vec<Uuid> {
     in_the_way(changes.iter().map(|change| {
         let row = &change.row;
         let old = place(&change.old_user_id, &row.organization_id, change.old_departed);
-        (row.customer_id, old, place(&row.user_id, &row.organization_id, row.deleted_at.is_some()))
+        (
+            row.customer_id,
+            old,
+            place(&row.user_id, &row.organization_id, row.deleted_at.is_some()),
+        )
     }))
 }
 
@@ -152,8 +172,7 @@ fn place(user_id: &str, beside: &str, departed: bool) -> Place {
 
 /// An instant as SQLite has it: `2026-01-31T09:00:00.000000Z`, always with six decimals so that texts sort as times.
 pub(super) fn time_text(time: OffsetDateTime) -> Result<String, StoreError> {
-    const FORMAT: &[time::format_description::BorrowedFormatItem<'_>] = time::macros::format_description!(
-        "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z"
-    );
+    const FORMAT: &[time::format_description::BorrowedFormatItem<'_>] =
+        time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
     time.format(FORMAT).map_err(|error| unreadable("time", error))
 }

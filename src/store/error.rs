@@ -50,7 +50,10 @@ impl StoreError {
             Self::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut) | Self::Slow(_) => true,
             Self::Database(sqlx::Error::Database(error)) => {
                 // Starting up, shutting down, too many connections; SQLite: locked by another process.
-                matches!(error.code().as_deref(), Some("57P01" | "57P02" | "57P03" | "53300" | "5" | "261"))
+                matches!(
+                    error.code().as_deref(),
+                    Some("57P01" | "57P02" | "57P03" | "53300" | "5" | "261")
+                )
             }
             Self::Database(_)
             | Self::Moved
@@ -84,18 +87,21 @@ fn describe(error: &sqlx::Error) -> String {
     match error {
         E::Database(error) => {
             let code = error.code().unwrap_or_default();
-            let mut text = format!("the database refused with code {code}{}", meaning(&code));
-            if let Some(constraint) = error.constraint() {
-                text.push_str(&format!(", constraint {constraint}"));
-            }
-            if let Some(table) = error.table() {
-                text.push_str(&format!(", table {table}"));
-            }
-            text
+            let constraint = error
+                .constraint()
+                .map(|name| format!(", constraint {name}"))
+                .unwrap_or_default();
+            let table = error.table().map(|name| format!(", table {name}")).unwrap_or_default();
+            format!(
+                "the database refused with code {code}{}{constraint}{table}",
+                meaning(&code)
+            )
         }
         E::Io(error) => format!("the connection to the database failed: {}", error.kind()),
         E::Tls(_) => "the encrypted connection to the database failed: check its certificate".to_owned(),
-        E::PoolTimedOut => "no connection to the database within the time limit: is it up, and are there enough?".to_owned(),
+        E::PoolTimedOut => {
+            "no connection to the database within the time limit: is it up, and are there enough?".to_owned()
+        }
         E::PoolClosed => "the connections to the database are closed".to_owned(),
         E::WorkerCrashed => "the thread of the database crashed".to_owned(),
         E::Configuration(_) => "the store URL is not valid".to_owned(),

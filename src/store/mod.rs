@@ -19,7 +19,7 @@ use crate::domain::{KeyRow, Person, Policy};
 
 pub use columns::{degraded_text, effects_text};
 pub use error::StoreError;
-pub use ledger::{Decided, Letter, Known, LedgerRow, NewEntry, OutboxRow, Changed};
+pub use ledger::{Changed, Decided, Known, LedgerRow, Letter, NewEntry, OutboxRow};
 
 /// How to reach the database.
 #[derive(Debug, Clone)]
@@ -108,11 +108,13 @@ impl Store {
     /// When it cannot be reached or refuses us.
     pub async fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
         match &settings.backend {
-            Backend::Postgres { url, schema } => {
-                postgres::Postgres::open(settings, url, schema).await.map(Self::Postgres)
-            }
+            Backend::Postgres { url, schema } => postgres::Postgres::open(settings, url, schema)
+                .await
+                .map(Self::Postgres),
             Backend::Sqlite { path, prefix } => {
-                sqlite::Sqlite::open(settings, path, prefix, sqlite::Missing::IsAnError).await.map(Self::Sqlite)
+                sqlite::Sqlite::open(settings, path, prefix, sqlite::Missing::IsAnError)
+                    .await
+                    .map(Self::Sqlite)
             }
         }
     }
@@ -124,9 +126,9 @@ impl Store {
     pub async fn migrate(settings: &StoreSettings) -> Result<(Self, Vec<&'static str>), StoreError> {
         let store = match &settings.backend {
             Backend::Postgres { .. } => Self::open(settings).await?,
-            Backend::Sqlite { path, prefix } => {
-                sqlite::Sqlite::open(settings, path, prefix, sqlite::Missing::IsMade).await.map(Self::Sqlite)?
-            }
+            Backend::Sqlite { path, prefix } => sqlite::Sqlite::open(settings, path, prefix, sqlite::Missing::IsMade)
+                .await
+                .map(Self::Sqlite)?,
         };
         let done = on_both!(&store, Self, inner => inner.migrate().await)?;
         Ok((store, done))
@@ -293,7 +295,6 @@ impl Tx<'_> {
         on_both!(self, Self, inner => inner.commit().await)
     }
 }
-
 
 /// Compares the newest migration of a database with those we know.
 fn state_of(current: i64, known: usize) -> SchemaState {

@@ -105,7 +105,11 @@ impl Lane {
             }
         };
         if tries > 0 && matches!(end, End::Committed(_)) && pauses.waited {
-            tracing::info!(tries, waited_ms = began.elapsed().as_millis(), "the database takes events again");
+            tracing::info!(
+                tries,
+                waited_ms = began.elapsed().as_millis(),
+                "the database takes events again"
+            );
         }
         // Whoever still works on it after a hard stop keeps it; what it commits is a duplicate at the next delivery.
         let Ok(mut batch) = Arc::try_unwrap(batch) else { return };
@@ -115,7 +119,11 @@ impl Lane {
                 parts.extend([Arc::new(second), Arc::new(batch)]);
             }
             End::Committed(settled) => {
-                tracing::debug!(events = batch.len(), duration_ms = began.elapsed().as_millis(), "batch committed");
+                tracing::debug!(
+                    events = batch.len(),
+                    duration_ms = began.elapsed().as_millis(),
+                    "batch committed"
+                );
                 self.report(&batch, &settled);
                 let ackers: Vec<Acker> = batch.into_iter().map(|in_hand| in_hand.delivery.acker).collect();
                 ack_all(ackers).await;
@@ -132,7 +140,11 @@ impl Lane {
         self.tally.count(settled);
         for (in_hand, outcome) in batch.iter().zip(settled) {
             if let Settled::Rejected(reason) | Settled::Dead(reason) = outcome {
-                let event_id = in_hand.decoded.as_ref().map(|envelope| envelope.id.as_str()).unwrap_or_default();
+                let event_id = in_hand
+                    .decoded
+                    .as_ref()
+                    .map(|envelope| envelope.id.as_str())
+                    .unwrap_or_default();
                 let sequence = in_hand.delivery.sequence;
                 tracing::warn!(event_id, sequence, outcome = reason.name(), "sent to the dead letters");
                 self.outbox.notify_one();
@@ -146,7 +158,10 @@ impl Lane {
         let (applier, shared) = (Arc::clone(&self.applier), Arc::clone(batch));
         let mut task = tokio::spawn(async move {
             let arrivals: Vec<Arrival<'_>> = shared.iter().map(arrival).collect();
-            let givens = Givens { now: clock::now(), mint: &mut clock::new_row_id };
+            let givens = Givens {
+                now: clock::now(),
+                mint: &mut clock::new_row_id,
+            };
             applier.apply(&arrivals, givens).await
         });
         let mut alive = tokio::time::interval_at(Instant::now() + self.ack_wait / 3, self.ack_wait / 3);
@@ -190,7 +205,11 @@ struct Pauses {
 impl Pauses {
     fn next(&mut self, class: failure::Class) -> Duration {
         let (pauses, least, most) = match class {
-            failure::Class::Contended => (&mut self.contended, Duration::from_millis(2), Duration::from_millis(100)),
+            failure::Class::Contended => (
+                &mut self.contended,
+                Duration::from_millis(2),
+                Duration::from_millis(100),
+            ),
             failure::Class::World => {
                 self.waited = true;
                 (&mut self.world, Duration::from_millis(100), Duration::from_secs(5))
@@ -206,7 +225,10 @@ impl Pauses {
 }
 
 fn arrival(in_hand: &InHand) -> Arrival<'_> {
-    Arrival { message: incoming(&in_hand.delivery), decoded: in_hand.decoded.clone() }
+    Arrival {
+        message: incoming(&in_hand.delivery),
+        decoded: in_hand.decoded.clone(),
+    }
 }
 
 /// A delivery as the decoder reads it.

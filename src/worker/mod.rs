@@ -79,7 +79,10 @@ pub async fn run(
     outbox: Arc<Notify>,
     shutdown: &Shutdown,
 ) -> Result<Counts, WorkerError> {
-    let pull = PullSettings { batch: settings.batch_max.clamp(1, 1024), ..PullSettings::default() };
+    let pull = PullSettings {
+        batch: settings.batch_max.clamp(1, 1024),
+        ..PullSettings::default()
+    };
     let deliveries = broker.deliveries(&settings.stream, &settings.durable, pull).await?;
     let tally = Arc::new(Tally::default());
     let mut tasks = JoinSet::new();
@@ -106,7 +109,7 @@ pub async fn run(
         in_hand,
         queues,
     };
-    let pulled = puller.run(deliveries, intake, settings, shutdown, &mut tasks).await;
+    let result = puller.run(deliveries, intake, settings, shutdown, &mut tasks).await;
     // The queues are closed now: the lanes finish what is in hand.
     loop {
         tokio::select! {
@@ -118,7 +121,7 @@ pub async fn run(
             () = shutdown.hard.cancelled() => break,
         }
     }
-    pulled.map(|()| tally.counts())
+    result.map(|()| tally.counts())
 }
 
 struct Puller {
@@ -161,10 +164,20 @@ impl Puller {
                 }
             };
             let kib = (delivery.payload.len() / 1024 + 1).min(ROOM_KIB) as u32;
-            let Ok(kib) = Arc::clone(&self.kib).acquire_many_owned(kib).await else { return Ok(()) };
+            let Ok(kib) = Arc::clone(&self.kib).acquire_many_owned(kib).await else {
+                return Ok(());
+            };
             let decoded = envelope::decode(&incoming(&delivery), intake);
             let queue = &self.queues[lane_of(&delivery, &decoded, self.queues.len())];
-            if queue.send(InHand { delivery, decoded, _room: (room, kib) }).await.is_err() {
+            if queue
+                .send(InHand {
+                    delivery,
+                    decoded,
+                    _room: (room, kib),
+                })
+                .await
+                .is_err()
+            {
                 return Ok(());
             }
         }

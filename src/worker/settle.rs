@@ -41,7 +41,11 @@ mod tests {
             (Class::Contended, 4, 2, Directive::Halve),
             (Class::Contended, 1_000, 1, Directive::Again),
         ] {
-            assert_eq!(settle(class, tries, events), expected, "{class:?}, try {tries}, {events} events");
+            assert_eq!(
+                settle(class, tries, events),
+                expected,
+                "{class:?}, try {tries}, {events} events"
+            );
         }
     }
 }

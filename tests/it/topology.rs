@@ -46,7 +46,7 @@ pub(crate) fn consumer() -> ConsumerSettings {
 }
 
 /// The server's own view, past the code under test.
-async fn api(nats: &Nats, call: &str, request: &Value) -> Result<Value> {
+pub(crate) async fn api(nats: &Nats, call: &str, request: &Value) -> Result<Value> {
     let client = async_nats::connect(nats.url()).await?;
     let answer = client
         .request(format!("$JS.API.{call}"), request.to_string().into())

@@ -1,133 +1,19 @@
-//! Secrets, and every rule of validation.
-
-use std::fs;
-
-use tempfile::TempDir;
+//! Every rule of validation.
 
 use super::*;
-
-/// A folder with files of these names and contents.
-fn folder(files: &[(&str, &str)]) -> TempDir {
-    let folder = TempDir::new().expect("a temporary folder");
-    for (name, content) in files {
-        fs::write(folder.path().join(name), content).expect("the folder is ours");
-    }
-    folder
-}
-
-/// The path of a file in it, as text.
-fn path(folder: &TempDir, name: &str) -> String {
-    folder.path().join(name).display().to_string()
-}
-
-#[test]
-fn a_file_that_is_named_must_exist() {
-    let folder = folder(&[("good.toml", "[worker]\nlanes = 7"), ("binary.toml", "")]);
-    let read = |name: &str| Config::load(Some(&folder.path().join(name)), std::iter::empty());
-    assert_eq!(read("good.toml").expect("it is valid").worker.lanes, 7);
-    let missing = read("missing.toml").expect_err("there is none").to_string();
-    assert!(missing.contains("missing.toml does not exist"), "{missing}");
-    fs::write(folder.path().join("binary.toml"), [0xff, 0xfe]).expect("the folder is ours");
-    assert!(matches!(read("binary.toml"), Err(ConfigError::Unreadable { .. })));
-    assert!(matches!(read("."), Err(ConfigError::Unreadable { .. })));
-}
-
-#[test]
-fn secrets_come_from_files_and_are_never_shown() {
-    let folder = folder(&[
-        ("nats-url", "nats://ada:hunter2@broker:4222\r\n"),
-        ("store-url", "postgres://ada:hunter2@db/app?password=hunter3\n"),
-        ("password", "hunter4\n"),
-        ("token", "hunter5"),
-        ("seed", "SUhunter6\n"),
-    ]);
-    let text = format!(
-        "[nats]\nurl_file = {:?}\n[store]\nurl_file = {:?}",
-        path(&folder, "nats-url"),
-        path(&folder, "store-url")
-    );
-    let config = load(&text, &[]).expect("the files are there");
-    assert_eq!(config.nats.servers[0].expose(), "nats://ada:hunter2@broker:4222");
-    assert_eq!(config.nats.servers[0].to_string(), "nats://broker:4222");
-    assert_eq!(config.store.url.expose(), "postgres://ada:hunter2@db/app?password=hunter3");
-    assert_eq!(config.store.url.redacted(), "postgres://ada@db/app");
-    assert_eq!(config.store.backend, Backend::Postgres);
-    assert!(!format!("{config:?}").contains("hunter"), "{config:?}");
-
-    let login = |keys: &str| load(&format!("[nats]\n{keys}"), &[]).expect("one way to log in").nats.login;
-    let password_file = format!("user = \"ada\"\npassword_file = {:?}", path(&folder, "password"));
-    for keys in ["user = \"ada\"\npassword = \"hunter4\"", &password_file] {
-        let login = login(keys);
-        assert!(!format!("{login:?}").contains("hunter"), "{login:?}");
-        let Login::Password { user, password } = login else { panic!("a password was configured") };
-        assert_eq!((user.as_str(), password.expose_secret()), ("ada", "hunter4"));
-    }
-    let token = login(&format!("token_file = {:?}", path(&folder, "token")));
-    assert!(matches!(&token, Login::Token(token) if token.expose_secret() == "hunter5"));
-    let seed = login(&format!("nkey_file = {:?}", path(&folder, "seed")));
-    assert!(matches!(&seed, Login::Nkey(seed) if seed.expose_secret() == "SUhunter6"));
-    let credentials = login(&format!("creds_file = {:?}", path(&folder, "seed")));
-    assert!(matches!(&credentials, Login::Credentials(text) if text.expose_secret() == "SUhunter6"));
-    assert!(!format!("{token:?}{seed:?}{credentials:?}").contains("hunter"));
-}
-
-#[test]
-fn a_variable_takes_the_place_of_the_other_way_to_say_it() {
-    let folder = folder(&[("url", "sqlite://from-file.db\n")]);
-    let file = path(&folder, "url");
-    let config = load(SHIPPED, &[("ROLLCALL__STORE__URL_FILE", &file)]).expect("the variable wins");
-    assert_eq!(config.store.backend, Backend::Sqlite("from-file.db".into()));
-    let text = format!("[store]\nurl_file = {file:?}");
-    let config = load(&text, &[("ROLLCALL__STORE__URL", "sqlite://b.db")]).expect("the variable wins");
-    assert_eq!(config.store.backend, Backend::Sqlite("b.db".into()));
-    let both = [("ROLLCALL__STORE__URL", "sqlite://b.db"), ("ROLLCALL__STORE__URL_FILE", file.as_str())];
-    let expected = "ROLLCALL__STORE__URL_FILE: \"url_file\" in [store] and \"url\" are both given: keep one of the two";
-    assert_eq!(problems("", &both), expected);
-}
-
-#[test]
-fn files_that_cannot_be_read_are_named() {
-    let folder = folder(&[("empty", "\n"), ("long", &"x".repeat(70_000)), ("ca.pem", "-")]);
-    for (key, name, expected) in [
-        ("password_file", "none", "which cannot be read (No such file or directory (os error 2))"),
-        ("token_file", "empty", "which is empty or longer than 64 KiB"),
-        ("nkey_file", "long", "which is empty or longer than 64 KiB"),
-        ("url_file", "none", "which cannot be read (No such file or directory (os error 2))"),
-        ("ca_file", "none", "which cannot be read (No such file or directory (os error 2))"),
-        ("ca_file", ".", "which cannot be read (it is not a file)"),
-    ] {
-        let file = path(&folder, name);
-        let found = problems(&format!("[nats]\nuser = \"u\"\n{key} = {file:?}"), &[]);
-        let start = format!("config.toml line 3: \"{key}\" in [nats] names {file}, {expected}: ");
-        assert!(found.lines().any(|line| line.starts_with(&start)), "{start}\n{found}");
-    }
-}
-
-#[test]
-fn anything_of_tls_means_that_it_is_required() {
-    let folder = folder(&[("a.pem", "-"), ("b.pem", "-")]);
-    let (a, b) = (path(&folder, "a.pem"), path(&folder, "b.pem"));
-    let tls = |keys: &str| load(&format!("[nats]\n{keys}"), &[]).expect("it is valid").nats.tls;
-    assert_eq!(tls(""), Tls { required: false, first: false, authority: None, client: None });
-    assert!(tls("url = \"tls://broker\"").required);
-    assert!(tls("tls_first = true").required);
-    assert!(tls(&format!("ca_file = {a:?}")).required);
-    let client = tls(&format!("cert_file = {a:?}\nkey_file = {b:?}"));
-    let expected = ClientCertificate { certificate: a.clone().into(), key: b.into() };
-    assert!(client.required && client.client == Some(expected), "{client:?}");
-    let expected = "config.toml line 2: \"cert_file\" in [nats] is given without \"key_file\": give both or neither";
-    assert_eq!(problems(&format!("[nats]\ncert_file = {a:?}"), &[]), expected);
-    let expected = "config.toml line 2: \"key_file\" in [nats] is given without \"cert_file\": give both or neither";
-    assert_eq!(problems(&format!("[nats]\nkey_file = {a:?}"), &[]), expected);
-}
 
 /// One rule each: section, lines below it, and what is said after the place and the section's name.
 fn assert_rules(header: &str, rules: &[(&str, &str)]) {
     for (lines, expected) in rules {
         let found = problems(&format!("{header}\n{lines}"), &[]);
         let lines_found: Vec<&str> = found.lines().collect();
-        let [only] = lines_found.as_slice() else { panic!("{header} {lines}: not one problem but\n{found}") };
-        assert!(only.starts_with("config.toml line ") && only.contains(expected), "{header} {lines}: {only}");
+        let [only] = lines_found.as_slice() else {
+            panic!("{header} {lines}: not one problem but\n{found}")
+        };
+        assert!(
+            only.starts_with("config.toml line ") && only.contains(expected),
+            "{header} {lines}: {only}"
+        );
         assert!(!only.contains("hunter"), "{only}");
     }
 }
@@ -155,7 +41,10 @@ fn rules_of_nats() {
                 "url = \"nats://a\"\nurl_file = \"x\"",
                 "\"url_file\" in [nats] and \"url\" are both given: keep one of the two",
             ),
-            ("token = \"hunter2\"\ntoken_file = \"x\"", "\"token_file\" in [nats] and \"token\" are both given"),
+            (
+                "token = \"hunter2\"\ntoken_file = \"x\"",
+                "\"token_file\" in [nats] and \"token\" are both given",
+            ),
             (
                 "user = \"u\"\npassword = \"hunter2\"\npassword_file = \"x\"",
                 "\"password_file\" in [nats] and \"password\" are both given",
@@ -165,7 +54,10 @@ fn rules_of_nats() {
                 "\"token\" in [nats] and \"user\" are both given: keep one way to log in",
             ),
             ("user = \"u\"", "\"user\" in [nats] is given without a password"),
-            ("password = \"hunter2\"", "\"password\" in [nats] is given without \"user\""),
+            (
+                "password = \"hunter2\"",
+                "\"password\" in [nats] is given without \"user\"",
+            ),
             (
                 "url = \"nats://hunter2@a\"\ntoken = \"hunter3\"",
                 "\"url\" in [nats] contains credentials, and others are configured",
@@ -180,8 +72,14 @@ fn rules_of_the_store() {
     assert_rules(
         "[store]",
         &[
-            ("url = \"mysql://root:hunter2@db\"", "\"url\" in [store] does not begin with sqlite:// or postgres://"),
-            ("url = \"sqlite:rollcall.db\"", "does not begin with sqlite:// or postgres://"),
+            (
+                "url = \"mysql://root:hunter2@db\"",
+                "\"url\" in [store] does not begin with sqlite:// or postgres://",
+            ),
+            (
+                "url = \"sqlite:rollcall.db\"",
+                "does not begin with sqlite:// or postgres://",
+            ),
             ("url = \"sqlite://\"", "does not name a SQLite file"),
             ("url = \"sqlite://folder/\"", "does not name a SQLite file"),
             ("url = \"sqlite://a.db?mode=rwc\"", "does not name a SQLite file"),
@@ -199,20 +97,32 @@ fn rules_of_the_store() {
             ("schema = \"pg_x\"", "\"schema\" in [store] is \"pg_x\""),
             ("schema = \"a\\\"; drop\"", "\"schema\" in [store] is \"a\\\"; drop\""),
             ("table_prefix = \"1_\"", "\"table_prefix\" in [store] is \"1_\""),
-            ("table_prefix = \"sqlite_x\"", "\"table_prefix\" in [store] is \"sqlite_x\""),
-            ("max_connections = 0", "\"max_connections\" in [store] is 0: give 1 to 1000"),
+            (
+                "table_prefix = \"sqlite_x\"",
+                "\"table_prefix\" in [store] is \"sqlite_x\"",
+            ),
+            (
+                "max_connections = 0",
+                "\"max_connections\" in [store] is 0: give 1 to 1000",
+            ),
             (
                 "statement_timeout = \"50ms\"\nlock_timeout = \"1ms\"",
                 "\"statement_timeout\" in [store] is 50ms: give 100ms to 1h",
             ),
-            ("lock_timeout = \"0s\"", "\"lock_timeout\" in [store] is 0ms: give 1ms to 1h"),
-            ("lock_timeout = \"20s\"", "\"lock_timeout\" in [store] is longer than \"statement_timeout\""),
+            (
+                "lock_timeout = \"0s\"",
+                "\"lock_timeout\" in [store] is 0ms: give 1ms to 1h",
+            ),
+            (
+                "lock_timeout = \"20s\"",
+                "\"lock_timeout\" in [store] is longer than \"statement_timeout\"",
+            ),
         ],
     );
 }
 
 #[test]
-fn rules_of_worker_and_consumer() {
+fn rules_of_the_worker() {
     assert_rules(
         "[worker]",
         &[
@@ -221,28 +131,74 @@ fn rules_of_worker_and_consumer() {
             ("batch_max = 0", "\"batch_max\" in [worker] is 0: give 1 to 10000"),
             ("linger = \"11s\"", "\"linger\" in [worker] is 11s: give 0ms to 10s"),
             ("grace = \"0s\"", "\"grace\" in [worker] is 0ms: give 1s to 1h"),
-            ("max_future = \"366d\"", "\"max_future\" in [worker] is 366d: give 0ms to 365d"),
-            ("max_component_events = 0", "\"max_component_events\" in [worker] is 0: give 1 to 10000000"),
-            ("protected = [\"\"]", "\"protected\" in [worker] has 0 characters: give 1 to 255"),
-            ("protected = [\"a\\u0000\"]", "\"protected\" in [worker] contains a control character: leave it out"),
+            (
+                "max_future = \"366d\"",
+                "\"max_future\" in [worker] is 366d: give 0ms to 365d",
+            ),
+            (
+                "max_component_events = 0",
+                "\"max_component_events\" in [worker] is 0: give 1 to 10000000",
+            ),
+            (
+                "protected = [\"\"]",
+                "\"protected\" in [worker] has 0 characters: give 1 to 255",
+            ),
+            (
+                "protected = [\"a\\u0000\"]",
+                "\"protected\" in [worker] contains a control character: leave it out",
+            ),
         ],
     );
+}
+
+#[test]
+fn rules_of_the_consumer() {
     assert_rules(
         "[consumer]",
         &[
-            ("stream = \"US.ERS\"", "\"stream\" in [consumer] is \"US.ERS\": give 1 to 255 characters without blanks"),
+            (
+                "stream = \"US.ERS\"",
+                "\"stream\" in [consumer] is \"US.ERS\": give 1 to 255 characters without blanks",
+            ),
             ("durable = \"\"", "\"durable\" in [consumer] is \"\""),
             ("subjects = []", "\"subjects\" in [consumer] is empty"),
-            ("subjects = [\"orders.>\"]", "\"subjects\" in [consumer] contains \"orders.>\""),
+            (
+                "subjects = [\"orders.>\"]",
+                "\"subjects\" in [consumer] contains \"orders.>\"",
+            ),
             ("subjects = [\"user\"]", "\"subjects\" in [consumer] contains \"user\""),
-            ("subjects = [\"user.>.x\"]", "\"subjects\" in [consumer] contains \"user.>.x\""),
-            ("subjects = [\"user..x\"]", "\"subjects\" in [consumer] contains \"user..x\""),
-            ("subjects = [\"user.*\", \"user.x\"]", "contains \"user.*\" and \"user.x\", which overlap"),
-            ("ack_wait = \"999ms\"", "\"ack_wait\" in [consumer] is 999ms: give 1s to 1h"),
-            ("max_ack_pending = 999", "\"max_ack_pending\" in [consumer] is less than \"batch_max\" in [worker]"),
-            ("duplicate_window = \"99ms\"", "\"duplicate_window\" in [consumer] is 99ms: give 100ms to 365d"),
-            ("max_age = \"1m\"", "\"duplicate_window\" in [consumer] is longer than \"max_age\""),
-            ("max_bytes = 0", "\"max_bytes\" in [consumer] is 0: give a number of bytes"),
+            (
+                "subjects = [\"user.>.x\"]",
+                "\"subjects\" in [consumer] contains \"user.>.x\"",
+            ),
+            (
+                "subjects = [\"user..x\"]",
+                "\"subjects\" in [consumer] contains \"user..x\"",
+            ),
+            (
+                "subjects = [\"user.*\", \"user.x\"]",
+                "contains \"user.*\" and \"user.x\", which overlap",
+            ),
+            (
+                "ack_wait = \"999ms\"",
+                "\"ack_wait\" in [consumer] is 999ms: give 1s to 1h",
+            ),
+            (
+                "max_ack_pending = 999",
+                "\"max_ack_pending\" in [consumer] is less than \"batch_max\" in [worker]",
+            ),
+            (
+                "duplicate_window = \"99ms\"",
+                "\"duplicate_window\" in [consumer] is 99ms: give 100ms to 365d",
+            ),
+            (
+                "max_age = \"1m\"",
+                "\"duplicate_window\" in [consumer] is longer than \"max_age\"",
+            ),
+            (
+                "max_bytes = 0",
+                "\"max_bytes\" in [consumer] is 0: give a number of bytes",
+            ),
             (
                 "max_msg_size = 2147483648",
                 "\"max_msg_size\" in [consumer] is 2147483648: give a number of bytes from 1 to 2147483647",
@@ -252,23 +208,44 @@ fn rules_of_worker_and_consumer() {
 }
 
 #[test]
-fn rules_of_profiles_customers_and_sources() {
+fn rules_of_profiles() {
     assert_rules(
         "[[profiles]]",
         &[
             ("initial_status = \"draft\"", "\"type\" in [[profiles]] is missing"),
-            ("type = \"\"", "\"type\" in [[profiles]] has 0 characters: give 1 to 255"),
+            (
+                "type = \"\"",
+                "\"type\" in [[profiles]] has 0 characters: give 1 to 255",
+            ),
             (
                 "type = \"a\"\n[[profiles]]\ntype = \"b\"\nactivation_creates = [\"c\"]",
                 "\"activation_creates\" in [[profiles]] names \"c\", which is no configured profile type: name one of \"a\", \"b\"",
             ),
-            ("type = \"a\"\nsynchronised = [\"\"]", "\"synchronised\" in [[profiles]] has 0 characters"),
-            ("type = \"a\"\ndisplay_name = []", "\"display_name\" in [[profiles]] is empty"),
-            ("type = \"a\"\ndisplay_name = [\"fullname\"]", "contains \"fullname\": did you mean \"full_name\"?"),
+            (
+                "type = \"a\"\nsynchronised = [\"\"]",
+                "\"synchronised\" in [[profiles]] has 0 characters",
+            ),
+            (
+                "type = \"a\"\ndisplay_name = []",
+                "\"display_name\" in [[profiles]] is empty",
+            ),
+            (
+                "type = \"a\"\ndisplay_name = [\"fullname\"]",
+                "contains \"fullname\": did you mean \"full_name\"?",
+            ),
             ("type = \"a\"\ndisplay_name = [\"metadata.\"]", "contains \"metadata.\""),
-            ("type = \"a\"\nattributes = { x = nan }", "\"attributes\" in [[profiles]] cannot be stored: \"x\""),
-            ("type = \"a\"\nattributes = { x = [\"\\u0000\"] }", "cannot be stored: \"x\""),
-            ("type = \"a\"\nattributes = { backfill = true }", "contains \"backfill\", which is not a table"),
+            (
+                "type = \"a\"\nattributes = { x = nan }",
+                "\"attributes\" in [[profiles]] cannot be stored: \"x\"",
+            ),
+            (
+                "type = \"a\"\nattributes = { x = [\"\\u0000\"] }",
+                "cannot be stored: \"x\"",
+            ),
+            (
+                "type = \"a\"\nattributes = { backfill = true }",
+                "contains \"backfill\", which is not a table",
+            ),
         ],
     );
     let twice = problems("[[profiles]]\ntype = \"a\"\n[[profiles]]\ntype = \"a\"", &[]);
@@ -280,6 +257,10 @@ fn rules_of_profiles_customers_and_sources() {
         problems("profiles = []", &[]),
         "config.toml line 1: [[profiles]] is empty: give at least one profile type, or leave it out for the default"
     );
+}
+
+#[test]
+fn rules_of_customers_and_sources() {
     assert_rules(
         "[customers]",
         &[(
@@ -299,7 +280,10 @@ fn rules_of_profiles_customers_and_sources() {
                 "source = \"a\"\nallow = [\"user.create\"]",
                 "\"allow\" in [[source]] contains \"user.create\": did you mean \"user.created\"?",
             ),
-            ("source = \"a\"\nkey_prefix = \"\\u0000\"", "\"key_prefix\" in [[source]] contains a control character"),
+            (
+                "source = \"a\"\nkey_prefix = \"\\u0000\"",
+                "\"key_prefix\" in [[source]] contains a control character",
+            ),
         ],
     );
 }
@@ -309,13 +293,31 @@ fn rules_of_dead_letters_outbox_and_telemetry() {
     assert_rules(
         "[dead_letters]",
         &[
-            ("stream = \"USERS\"", "\"stream\" in [dead_letters] is the stream of [consumer] too"),
-            ("stream = \"DEAD LETTERS\"", "\"stream\" in [dead_letters] is \"DEAD LETTERS\""),
+            (
+                "stream = \"USERS\"",
+                "\"stream\" in [dead_letters] is the stream of [consumer] too",
+            ),
+            (
+                "stream = \"DEAD LETTERS\"",
+                "\"stream\" in [dead_letters] is \"DEAD LETTERS\"",
+            ),
             ("subject_prefix = \"\"", "\"subject_prefix\" in [dead_letters] is \"\""),
-            ("subject_prefix = \"dead.>\"", "\"subject_prefix\" in [dead_letters] is \"dead.>\""),
-            ("subject_prefix = \"$JS\"", "\"subject_prefix\" in [dead_letters] is \"$JS\""),
-            ("subject_prefix = \"user.dead\"", "a dead letter must never look like an event"),
-            ("max_age = \"1ms\"", "\"max_age\" in [dead_letters] is 1ms: give 100ms to 36500d"),
+            (
+                "subject_prefix = \"dead.>\"",
+                "\"subject_prefix\" in [dead_letters] is \"dead.>\"",
+            ),
+            (
+                "subject_prefix = \"$JS\"",
+                "\"subject_prefix\" in [dead_letters] is \"$JS\"",
+            ),
+            (
+                "subject_prefix = \"user.dead\"",
+                "a dead letter must never look like an event",
+            ),
+            (
+                "max_age = \"1ms\"",
+                "\"max_age\" in [dead_letters] is 1ms: give 100ms to 36500d",
+            ),
             ("max_bytes = -2", "\"max_bytes\" in [dead_letters] is -2"),
         ],
     );
@@ -344,21 +346,40 @@ fn attributes_become_json_and_a_backfill_has_its_own() {
     let text = "[[profiles]]\ntype = \"a\"\nattributes = { n = 1, f = 0.5, on = 2026-01-31, list = [true], backfill = { n = 2 } }";
     let config = load(text, &[]).expect("it is valid");
     let shown = |map: &Map<String, Value>| Value::Object(map.clone()).to_string();
-    assert_eq!(shown(&config.profiles[0].attributes), r#"{"f":0.5,"list":[true],"n":1,"on":"2026-01-31"}"#);
+    assert_eq!(
+        shown(&config.profiles[0].attributes),
+        r#"{"f":0.5,"list":[true],"n":1,"on":"2026-01-31"}"#
+    );
     assert_eq!(shown(&config.profiles[0].backfill_attributes), r#"{"n":2}"#);
     assert_eq!(config.customers.profile_type, "a");
 }
 
 #[test]
 fn durations_are_a_number_and_a_unit() {
-    for (text, millis) in
-        [("5ms", 5), ("30s", 30_000), ("2m", 120_000), ("1h", 3_600_000), ("7d", 604_800_000), ("0s", 0)]
-    {
+    for (text, millis) in [
+        ("5ms", 5),
+        ("30s", 30_000),
+        ("2m", 120_000),
+        ("1h", 3_600_000),
+        ("7d", 604_800_000),
+        ("0s", 0),
+    ] {
         let parsed = duration::parse(text).expect("it is right");
         assert_eq!(parsed.as_millis(), millis);
         assert_eq!(duration::parse(&duration::text(parsed)), Some(parsed));
     }
-    for text in ["", "5", "s", "1.5s", "-1s", "1 s", "1h30m", "5S", "99999999999999999999s", "18446744073709551615d"] {
+    for text in [
+        "",
+        "5",
+        "s",
+        "1.5s",
+        "-1s",
+        "1 s",
+        "1h30m",
+        "5S",
+        "99999999999999999999s",
+        "18446744073709551615d",
+    ] {
         assert_eq!(duration::parse(text), None, "{text}");
     }
 }

@@ -40,7 +40,9 @@ pub struct Postgres {
 impl std::fmt::Debug for Postgres {
     // The pool's own Debug prints the password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Postgres").field("schema", &self.schema).finish_non_exhaustive()
+        f.debug_struct("Postgres")
+            .field("schema", &self.schema)
+            .finish_non_exhaustive()
     }
 }
 
@@ -65,7 +67,9 @@ pub struct Tx<'c> {
 
 impl std::fmt::Debug for Tx<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tx").field("statements", &self.statements).finish_non_exhaustive()
+        f.debug_struct("Tx")
+            .field("statements", &self.statements)
+            .finish_non_exhaustive()
     }
 }
 
@@ -76,11 +80,7 @@ fn named(sql: &str, names: &str) -> AssertSqlSafe<String> {
 }
 
 impl Postgres {
-    pub(super) async fn open(
-        settings: &StoreSettings,
-        url: &SecretString,
-        schema: &str,
-    ) -> Result<Self, StoreError> {
+    pub(super) async fn open(settings: &StoreSettings, url: &SecretString, schema: &str) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(url.expose_secret())
             .map_err(|_| StoreError::Settings("expected postgres://user:password@host:port/database".to_owned()))?
             .application_name("rollcall")
@@ -95,12 +95,19 @@ impl Postgres {
                 ("timezone", "UTC".to_owned()),
             ]);
         // A pool hides why it cannot connect; a first connection of its own says it.
-        sqlx::postgres::PgConnection::connect_with(&options).await?.close().await?;
+        sqlx::postgres::PgConnection::connect_with(&options)
+            .await?
+            .close()
+            .await?;
         let pool = PgPoolOptions::new()
             .max_connections(settings.max_connections)
             .acquire_timeout(ACQUIRE)
             .connect_lazy_with(options);
-        Ok(Self { pool, names: format!("\"{schema}\".").into(), schema: schema.into() })
+        Ok(Self {
+            pool,
+            names: format!("\"{schema}\".").into(),
+            schema: schema.into(),
+        })
     }
 
     fn sql(&self, sql: &str) -> AssertSqlSafe<String> {
@@ -109,7 +116,10 @@ impl Postgres {
 
     pub(super) async fn migrate(&self) -> Result<Vec<&'static str>, StoreError> {
         let mut tx = self.pool.begin().await?;
-        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut *tx).await?;
+        sqlx::query("SELECT pg_advisory_xact_lock($1)")
+            .bind(MIGRATION_LOCK)
+            .execute(&mut *tx)
+            .await?;
         let schema = format!("CREATE SCHEMA IF NOT EXISTS \"{}\"", self.schema);
         tx.execute(AssertSqlSafe(schema)).await?;
         tx.execute(self.sql(
@@ -151,10 +161,14 @@ impl Postgres {
     pub(super) async fn durability_warnings(&self) -> Result<Vec<String>, StoreError> {
         let mut warnings = Vec::new();
         for name in ["synchronous_commit", "fsync", "full_page_writes"] {
-            let value: String =
-                sqlx::query_scalar("SELECT current_setting($1)").bind(name).fetch_one(&self.pool).await?;
+            let value: String = sqlx::query_scalar("SELECT current_setting($1)")
+                .bind(name)
+                .fetch_one(&self.pool)
+                .await?;
             if value == "off" {
-                warnings.push(format!("PostgreSQL runs with {name} = off: committed work can be lost in a crash"));
+                warnings.push(format!(
+                    "PostgreSQL runs with {name} = off: committed work can be lost in a crash"
+                ));
             }
         }
         Ok(warnings)
@@ -180,11 +194,16 @@ impl Postgres {
             .bind(ids)
             .fetch_all(&self.pool)
             .await?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, columns::policy_of(row.try_get(1)?)?))).collect()
+        rows.iter()
+            .map(|row| Ok((row.try_get(0)?, columns::policy_of(row.try_get(1)?)?)))
+            .collect()
     }
 
     pub(super) async fn session(&self) -> Result<Session, StoreError> {
-        Ok(Session { connection: self.pool.acquire().await?, names: Arc::clone(&self.names) })
+        Ok(Session {
+            connection: self.pool.acquire().await?,
+            names: Arc::clone(&self.names),
+        })
     }
 
     pub(super) async fn close(&self) {
@@ -195,7 +214,11 @@ impl Postgres {
 impl Session {
     pub(super) async fn begin(&mut self) -> Result<Tx<'_>, StoreError> {
         let inner = self.connection.begin().await?;
-        Ok(Tx { inner, names: Arc::clone(&self.names), statements: 0 })
+        Ok(Tx {
+            inner,
+            names: Arc::clone(&self.names),
+            statements: 0,
+        })
     }
 
     pub(super) fn discard(mut self) {

@@ -57,7 +57,11 @@ impl Tx<'_> {
             "SELECT l.source, l.event_id, l.content, l.position FROM unnest($1::text[], $2::text[]) AS u (source, id) \
              JOIN @ledger l ON l.source = u.source AND l.event_id = u.id",
         );
-        let rows = sqlx::query(sql).bind(&sources).bind(&ids).fetch_all(&mut *self.inner).await?;
+        let rows = sqlx::query(sql)
+            .bind(&sources)
+            .bind(&ids)
+            .fetch_all(&mut *self.inner)
+            .await?;
         rows.iter()
             .map(|row| {
                 Ok(Known {
@@ -86,10 +90,16 @@ impl Postgres {
     pub(in super::super) async fn component(&self, key: &str) -> Result<(Vec<KeyRow>, Vec<LedgerRow>), StoreError> {
         let mut tx = self.pool.begin().await?;
         // One snapshot for both statements, or a rename between them would show half of itself.
-        sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY").execute(&mut *tx).await?;
-        let root: Option<String> =
-            sqlx::query_scalar(self.sql("SELECT root FROM @keys WHERE key = $1")).bind(key).fetch_optional(&mut *tx).await?;
-        let Some(root) = root else { return Ok((Vec::new(), Vec::new())) };
+        sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .execute(&mut *tx)
+            .await?;
+        let root: Option<String> = sqlx::query_scalar(self.sql("SELECT root FROM @keys WHERE key = $1"))
+            .bind(key)
+            .fetch_optional(&mut *tx)
+            .await?;
+        let Some(root) = root else {
+            return Ok((Vec::new(), Vec::new()));
+        };
         let rows = sqlx::query(self.sql(KEYS)).bind(vec![root]).fetch_all(&mut *tx).await?;
         let keys: Vec<KeyRow> = rows.iter().map(key_row).collect::<Result<_, _>>()?;
         let names: Vec<String> = keys.iter().map(|row| row.key.clone()).collect();
@@ -99,9 +109,8 @@ impl Postgres {
     }
 
     pub(in super::super) async fn outbox(&self, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
-        let sql = self.sql(
-            "SELECT outbox_id, message_id, subject, headers, payload FROM @outbox ORDER BY outbox_id LIMIT $1",
-        );
+        let sql = self
+            .sql("SELECT outbox_id, message_id, subject, headers, payload FROM @outbox ORDER BY outbox_id LIMIT $1");
         let rows = sqlx::query(sql).bind(i64::from(limit)).fetch_all(&self.pool).await?;
         rows.iter()
             .map(|row| {
@@ -134,7 +143,10 @@ impl Postgres {
 }
 
 async fn history(connection: &mut PgConnection, names: &str, keys: &[String]) -> Result<Vec<LedgerRow>, StoreError> {
-    let rows = sqlx::query(named(HISTORY, names)).bind(keys).fetch_all(connection).await?;
+    let rows = sqlx::query(named(HISTORY, names))
+        .bind(keys)
+        .fetch_all(connection)
+        .await?;
     rows.iter().map(ledger_row).collect()
 }
 

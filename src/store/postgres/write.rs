@@ -18,7 +18,10 @@ macro_rules! column {
 /// One array per column whose values can fail to be written.
 macro_rules! try_column {
     ($rows:expr, $row:ident => $value:expr) => {
-        $rows.iter().map(|$row| $value).collect::<Result<Vec<_>, StoreError>>()?
+        $rows
+            .iter()
+            .map(|$row| $value)
+            .collect::<Result<Vec<_>, StoreError>>()?
     };
 }
 
@@ -339,6 +342,10 @@ impl Tx<'_> {
             .execute(&mut *self.inner)
             .await?
             .rows_affected();
-        if inserted == entries.len() as u64 { Ok(()) } else { Err(StoreError::Overtaken) }
+        if inserted == entries.len() as u64 {
+            Ok(())
+        } else {
+            Err(StoreError::Overtaken)
+        }
     }
 }

@@ -66,7 +66,9 @@ impl Sqlite {
         missing: Missing,
     ) -> Result<Self, StoreError> {
         if missing == Missing::IsAnError && !path.exists() {
-            return Err(StoreError::NoFile { path: path.display().to_string() });
+            return Err(StoreError::NoFile {
+                path: path.display().to_string(),
+            });
         }
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -78,11 +80,17 @@ impl Sqlite {
         // More than one batch may wait for the only writer: behind a slow one that takes a while.
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
-            .acquire_timeout(Duration::from_secs(60))
+            .acquire_timeout(Duration::from_mins(1))
             .connect_with(options.clone())
             .await?;
-        let readers = SqlitePoolOptions::new().max_connections(2).connect_lazy_with(options.read_only(true));
-        Ok(Self { writer, readers, prefix: prefix.into() })
+        let readers = SqlitePoolOptions::new()
+            .max_connections(2)
+            .connect_lazy_with(options.read_only(true));
+        Ok(Self {
+            writer,
+            readers,
+            prefix: prefix.into(),
+        })
     }
 
     fn sql(&self, sql: &str) -> AssertSqlSafe<String> {
@@ -144,13 +152,22 @@ impl Sqlite {
     }
 
     pub(super) async fn policies(&self, ids: &[i64]) -> Result<BTreeMap<i64, Policy>, StoreError> {
-        let sql = self.sql("SELECT policy_id, body FROM @policies WHERE policy_id IN (SELECT value FROM json_each(?1))");
-        let rows = sqlx::query(sql).bind(columns::json(&ids)?).fetch_all(&self.readers).await?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, columns::policy_of(row.try_get(1)?)?))).collect()
+        let sql =
+            self.sql("SELECT policy_id, body FROM @policies WHERE policy_id IN (SELECT value FROM json_each(?1))");
+        let rows = sqlx::query(sql)
+            .bind(columns::json(&ids)?)
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter()
+            .map(|row| Ok((row.try_get(0)?, columns::policy_of(row.try_get(1)?)?)))
+            .collect()
     }
 
     pub(super) async fn session(&self) -> Result<Session, StoreError> {
-        Ok(Session { connection: self.writer.acquire().await?, prefix: Arc::clone(&self.prefix) })
+        Ok(Session {
+            connection: self.writer.acquire().await?,
+            prefix: Arc::clone(&self.prefix),
+        })
     }
 
     pub(super) async fn close(&self) {
@@ -164,7 +181,11 @@ impl Session {
     /// busy timeout says.
     pub(super) async fn begin(&mut self) -> Result<Tx<'_>, StoreError> {
         let inner = self.connection.begin_with("BEGIN IMMEDIATE").await?;
-        Ok(Tx { inner, prefix: Arc::clone(&self.prefix), statements: 0 })
+        Ok(Tx {
+            inner,
+            prefix: Arc::clone(&self.prefix),
+            statements: 0,
+        })
     }
 
     pub(super) fn discard(mut self) {

@@ -29,11 +29,13 @@ impl Tx<'_> {
              ON CONFLICT (key) DO NOTHING",
         );
         sqlx::query(sql).bind(&list).execute(&mut *self.inner).await?;
-        let sql =
-            self.sql("SELECT DISTINCT k.root FROM json_each(?1) AS u CROSS JOIN @keys k ON k.key = u.value");
+        let sql = self.sql("SELECT DISTINCT k.root FROM json_each(?1) AS u CROSS JOIN @keys k ON k.key = u.value");
         let roots: Vec<String> = sqlx::query_scalar(sql).bind(&list).fetch_all(&mut *self.inner).await?;
         let sql = self.sql(KEYS);
-        let rows = sqlx::query(sql).bind(columns::json(&roots)?).fetch_all(&mut *self.inner).await?;
+        let rows = sqlx::query(sql)
+            .bind(columns::json(&roots)?)
+            .fetch_all(&mut *self.inner)
+            .await?;
         rows.iter().map(key_row).collect()
     }
 
@@ -42,7 +44,10 @@ impl Tx<'_> {
             "SELECT l.source, l.event_id, l.content, l.position FROM json_each(?1) AS u CROSS JOIN @ledger l \
              ON l.source = u.value ->> 0 AND l.event_id = u.value ->> 1",
         );
-        let rows = sqlx::query(sql).bind(columns::json(&identities)?).fetch_all(&mut *self.inner).await?;
+        let rows = sqlx::query(sql)
+            .bind(columns::json(&identities)?)
+            .fetch_all(&mut *self.inner)
+            .await?;
         rows.iter()
             .map(|row| {
                 Ok(Known {
@@ -62,8 +67,10 @@ impl Tx<'_> {
 
     pub(in super::super) async fn departed(&mut self, keys: &[String]) -> Result<Vec<Person>, StoreError> {
         let sql = self.sql("SELECT d.state FROM json_each(?1) AS k CROSS JOIN @departed d ON d.key = k.value");
-        let rows: Vec<String> =
-            sqlx::query_scalar(sql).bind(columns::json(&keys)?).fetch_all(&mut *self.inner).await?;
+        let rows: Vec<String> = sqlx::query_scalar(sql)
+            .bind(columns::json(&keys)?)
+            .fetch_all(&mut *self.inner)
+            .await?;
         rows.iter().map(|state| columns::person_of(state)).collect()
     }
 }
@@ -72,10 +79,17 @@ impl Sqlite {
     pub(in super::super) async fn component(&self, key: &str) -> Result<(Vec<KeyRow>, Vec<LedgerRow>), StoreError> {
         // One snapshot for all statements, or a rename between them would show half of itself.
         let mut tx = self.readers.begin().await?;
-        let root: Option<String> =
-            sqlx::query_scalar(self.sql("SELECT root FROM @keys WHERE key = ?1")).bind(key).fetch_optional(&mut *tx).await?;
-        let Some(root) = root else { return Ok((Vec::new(), Vec::new())) };
-        let rows = sqlx::query(self.sql(KEYS)).bind(columns::json(&[root])?).fetch_all(&mut *tx).await?;
+        let root: Option<String> = sqlx::query_scalar(self.sql("SELECT root FROM @keys WHERE key = ?1"))
+            .bind(key)
+            .fetch_optional(&mut *tx)
+            .await?;
+        let Some(root) = root else {
+            return Ok((Vec::new(), Vec::new()));
+        };
+        let rows = sqlx::query(self.sql(KEYS))
+            .bind(columns::json(&[root])?)
+            .fetch_all(&mut *tx)
+            .await?;
         let keys: Vec<KeyRow> = rows.iter().map(key_row).collect::<Result<_, _>>()?;
         let names: Vec<String> = keys.iter().map(|row| row.key.clone()).collect();
         let entries = history(&mut tx, &self.prefix, &names).await?;
@@ -83,9 +97,8 @@ impl Sqlite {
     }
 
     pub(in super::super) async fn outbox(&self, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
-        let sql = self.sql(
-            "SELECT outbox_id, message_id, subject, headers, payload FROM @outbox ORDER BY outbox_id LIMIT ?1",
-        );
+        let sql = self
+            .sql("SELECT outbox_id, message_id, subject, headers, payload FROM @outbox ORDER BY outbox_id LIMIT ?1");
         let rows = sqlx::query(sql).bind(i64::from(limit)).fetch_all(&self.readers).await?;
         rows.iter()
             .map(|row| {
@@ -113,7 +126,10 @@ impl Sqlite {
             "SELECT d.message_id FROM json_each(?1) AS u CROSS JOIN @dead_letters d ON d.message_id = u.value \
              WHERE d.resolved_at IS NOT NULL",
         );
-        Ok(sqlx::query_scalar(sql).bind(columns::json(&message_ids)?).fetch_all(&self.readers).await?)
+        Ok(sqlx::query_scalar(sql)
+            .bind(columns::json(&message_ids)?)
+            .fetch_all(&self.readers)
+            .await?)
     }
 }
 
@@ -122,7 +138,10 @@ async fn history(
     prefix: &str,
     keys: &[String],
 ) -> Result<Vec<LedgerRow>, StoreError> {
-    let rows = sqlx::query(named(HISTORY, prefix)).bind(columns::json(&keys)?).fetch_all(connection).await?;
+    let rows = sqlx::query(named(HISTORY, prefix))
+        .bind(columns::json(&keys)?)
+        .fetch_all(connection)
+        .await?;
     rows.iter().map(ledger_row).collect()
 }
 

@@ -6,14 +6,17 @@ use uuid::Uuid;
 
 use super::super::{Changed, Decided, Letter, NewEntry, StoreError, columns};
 use super::Tx;
-use crate::domain::{CustomerChange, CustomerRow, KeyRow, Person, ProfileChange, ProfileRow, Reason};
+use crate::domain::{CustomerChange, CustomerRow, KeyRow, Person, ProfileChange, ProfileRow, Reason, hex};
 
 impl Tx<'_> {
     pub(in super::super) async fn save(&mut self, decided: &Decided) -> Result<(), StoreError> {
         let difference = &decided.difference;
         self.run(include_str!("save_keys.sql"), &difference.keys, key).await?;
-        self.remove("DELETE FROM @departed WHERE person IN (SELECT value FROM json_each(?1))", &difference.returned)
-            .await?;
+        self.remove(
+            "DELETE FROM @departed WHERE person IN (SELECT value FROM json_each(?1))",
+            &difference.returned,
+        )
+        .await?;
         self.run(
             "INSERT INTO @departed (person, key, state) SELECT value ->> 0, value ->> 1, value ->> 2 \
              FROM json_each(?1) WHERE true \
@@ -39,8 +42,14 @@ impl Tx<'_> {
             &aside,
         )
         .await?;
-        self.run(include_str!("update_profiles.sql"), &difference.profiles, profile_change).await?;
-        self.run(include_str!("insert_profiles.sql"), &difference.new_profiles, profile).await?;
+        self.run(
+            include_str!("update_profiles.sql"),
+            &difference.profiles,
+            profile_change,
+        )
+        .await?;
+        self.run(include_str!("insert_profiles.sql"), &difference.new_profiles, profile)
+            .await?;
         let aside = columns::customers_in_the_way(&difference.customers);
         self.remove(
             "UPDATE @customers SET user_id = user_id || ' ' || customer_id \
@@ -48,8 +57,18 @@ impl Tx<'_> {
             &aside,
         )
         .await?;
-        self.run(include_str!("update_customers.sql"), &difference.customers, customer_change).await?;
-        self.run(include_str!("insert_customers.sql"), &difference.new_customers, customer).await?;
+        self.run(
+            include_str!("update_customers.sql"),
+            &difference.customers,
+            customer_change,
+        )
+        .await?;
+        self.run(
+            include_str!("insert_customers.sql"),
+            &difference.new_customers,
+            customer,
+        )
+        .await?;
         self.save_letters(&decided.letters).await?;
         self.resolve_letters(&decided.resolved).await?;
         self.run(
@@ -60,8 +79,14 @@ impl Tx<'_> {
             changed,
         )
         .await?;
-        let inserted = self.run(include_str!("insert_ledger.sql"), &decided.entries, entry).await?;
-        if inserted == decided.entries.len() as u64 { Ok(()) } else { Err(StoreError::Overtaken) }
+        let inserted = self
+            .run(include_str!("insert_ledger.sql"), &decided.entries, entry)
+            .await?;
+        if inserted == decided.entries.len() as u64 {
+            Ok(())
+        } else {
+            Err(StoreError::Overtaken)
+        }
     }
 
     /// One statement over an array of rows; none when there are no rows. Returns the rows affected.
@@ -76,7 +101,10 @@ impl Tx<'_> {
         }
         let rows = rows.iter().map(encode).collect::<Result<Vec<Value>, StoreError>>()?;
         let sql = self.sql(sql);
-        let done = sqlx::query(sql).bind(Value::Array(rows).to_string()).execute(&mut *self.inner).await?;
+        let done = sqlx::query(sql)
+            .bind(Value::Array(rows).to_string())
+            .execute(&mut *self.inner)
+            .await?;
         Ok(done.rows_affected())
     }
 
@@ -94,7 +122,12 @@ impl Tx<'_> {
             letters,
             |letter| {
                 let headers = columns::headers_text(&letter.headers)?;
-                Ok(json!([letter.message_id, letter.subject, headers, hex(&letter.payload)]))
+                Ok(json!([
+                    letter.message_id,
+                    letter.subject,
+                    headers,
+                    hex(&letter.payload)
+                ]))
             },
         )
         .await?;
@@ -105,7 +138,14 @@ impl Tx<'_> {
             letters,
             |letter| {
                 let (source, id) = letter.identity.as_ref().map(|(source, id)| (source, id)).unzip();
-                Ok(json!([letter.message_id, letter.reason.name(), letter.stream_sequence, source, id, letter.error]))
+                Ok(json!([
+                    letter.message_id,
+                    letter.reason.name(),
+                    letter.stream_sequence,
+                    source,
+                    id,
+                    letter.error
+                ]))
             },
         )
         .await
@@ -113,20 +153,32 @@ impl Tx<'_> {
     }
 
     async fn resolve_letters(&mut self, resolved: &[(String, String)]) -> Result<(), StoreError> {
-        let reasons = columns::REJECTIONS.map(|reason| format!("'{}'", reason.name())).join(", ");
+        let reasons = columns::REJECTIONS
+            .map(|reason| format!("'{}'", reason.name()))
+            .join(", ");
         let sql = format!(
             "UPDATE @dead_letters AS d SET resolved_at = strftime('%Y-%m-%dT%H:%M:%f000Z') FROM json_each(?1) AS u \
              WHERE d.source = u.value ->> 0 AND d.event_id = u.value ->> 1 AND d.resolved_at IS NULL \
              AND d.reason IN ({reasons})"
         );
-        self.run(&sql, resolved, |event| Ok(json!([event.0, event.1]))).await.map(|_| ())
+        self.run(&sql, resolved, |event| Ok(json!([event.0, event.1])))
+            .await
+            .map(|_| ())
     }
 }
 
 fn key(row: &KeyRow) -> Result<Value, StoreError> {
     let (person, state) = columns::holder_columns(&row.holder)?;
     let newest = row.newest.as_ref().map(|position| hex(position.as_bytes()));
-    Ok(json!([row.key, row.root, columns::holder_number(&row.holder), person, state, newest, row.events]))
+    Ok(json!([
+        row.key,
+        row.root,
+        columns::holder_number(&row.holder),
+        person,
+        state,
+        newest,
+        row.events
+    ]))
 }
 
 fn departed(person: &Person) -> Result<Value, StoreError> {
@@ -163,8 +215,12 @@ fn profile(row: &ProfileRow) -> Result<Value, StoreError> {
 fn profile_change(change: &ProfileChange) -> Result<Value, StoreError> {
     let row = &change.row;
     // A merge patch would merge objects; a key has to go before it can be replaced.
-    let removed: Map<String, Value> =
-        change.unset.iter().chain(change.set.keys()).map(|name| (name.clone(), Value::Null)).collect();
+    let removed: Map<String, Value> = change
+        .unset
+        .iter()
+        .chain(change.set.keys())
+        .map(|name| (name.clone(), Value::Null))
+        .collect();
     Ok(json!([
         row.profile_id,
         change.changed,
@@ -263,14 +319,4 @@ fn entry(entry: &NewEntry) -> Result<Value, StoreError> {
 
 fn time(micros: i64) -> Result<String, StoreError> {
     columns::time_text(columns::instant(micros)?)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    text
 }

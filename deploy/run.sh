@@ -1,0 +1,165 @@
+#!/usr/bin/env bash
+# A small company's year, played through Rollcall on servers of its own: see usage.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+usage() {
+    cat <<'TEXT'
+Plays the demo history through Rollcall and shows what came of it.
+
+usage: deploy/run.sh [--once] [--json] [--postgres] [--seed N] [--no-install]
+
+  --once        end after the summary; exit code 0 only if every number is as expected
+  --json        print the summary as one JSON object, the last line of the output; all else goes to stderr
+  --postgres    use a private PostgreSQL instead of SQLite
+  --seed N      another year of the same company (default 1)
+  --no-install  install nothing; say what is missing instead
+
+Without --once it keeps serving until Ctrl-C. All it makes is under target/.
+TEXT
+}
+
+once=no
+json=()
+database=sqlite
+seed=1
+while [ $# -gt 0 ]; do
+    case $1 in
+        --once) once=yes ;;
+        --json) json=(--json) ;;
+        --postgres) database=postgres ;;
+        --no-install) may_install=no ;;
+        --seed)
+            [ $# -gt 1 ] || die "--seed needs a number"
+            seed=$2
+            shift
+            ;;
+        --seed=*) seed=${1#--seed=} ;;
+        -h | --help)
+            usage
+            exit 0
+            ;;
+        *) die "unknown option $1; deploy/run.sh --help shows all" ;;
+    esac
+    shift
+done
+[[ $seed =~ ^[0-9]{1,18}$ ]] || die "--seed needs a whole number, not \"$seed\""
+cd "$top"
+
+run=
+pg_data=
+stopped=no
+stage="looking for what is needed"
+
+# However it ends: the processes first, then the folder that PostgreSQL needed outside of target.
+end() {
+    local code=$?
+    trap - EXIT
+    trap '' INT TERM
+    end_children
+    [ -z "$pg_data" ] || [ "${pg_data#/tmp/rollcall-pg.}" = "$pg_data" ] || rm -rf "$pg_data"
+    if [ "$stopped" = yes ]; then
+        say "stopped while $stage"
+        [ "$stage" != serving ] || code=0
+    elif [ "$code" -ne 0 ] && [ -n "$run" ]; then
+        say "failed while $stage (exit code $code); the logs are in ${run#"$top"/}"
+    fi
+    exit "$code"
+}
+trap end EXIT
+trap 'stopped=yes; exit 130' INT
+trap 'stopped=yes; exit 143' TERM
+
+# A folder for this run alone. It stays until the next run, for a look at the logs; what runs at the same time keeps its
+# own, which is locked.
+make_run_folder() {
+    local old
+    mkdir -p target/run
+    exec 8>target/run/.lock
+    flock 8
+    for old in target/run/*/; do
+        [ -d "$old" ] || continue
+        (flock -n 9 && rm -rf "$old") 9>>"$old/lock" || true
+    done
+    run=$(mktemp -d "$top/target/run/$database-XXXXXX")
+    exec 9>"$run/lock"
+    flock 9
+    exec 8>&-
+}
+
+command -v cargo >/dev/null || die "cargo is missing: Rollcall is built with Rust, see rustup.rs"
+find_nats
+[ "$database" = sqlite ] || find_postgres
+
+stage="building"
+target=${CARGO_TARGET_DIR:-$top/target}
+say "building rollcall (the first time takes some minutes)"
+quiet=()
+[ -t 2 ] || quiet=(--quiet)
+cargo build "${quiet[@]}" --release --locked --bin rollcall --example demo >&2
+rollcall=$target/release/rollcall
+demo=$target/release/examples/demo
+
+stage="starting the servers"
+make_run_folder
+start_nats "$run"
+if [ "$database" = postgres ]; then
+    start_postgres "$run"
+else
+    store_url=sqlite://$run/rollcall.db
+fi
+export ROLLCALL__NATS__URL=$nats_url ROLLCALL__STORE__URL=$store_url
+(
+    umask 077
+    printf 'export ROLLCALL__NATS__URL=%q ROLLCALL__STORE__URL=%q\n' "$nats_url" "$store_url" >"$run/env"
+)
+
+# with_worker COMMAND…: runs it as long as worker and broker live; nothing is worth waiting for without them.
+with_worker() {
+    local pid ended code=0
+    "$@" &
+    pid=$!
+    children+=("$pid")
+    wait -n -p ended "$pid" "$worker_pid" "$nats_pid" || code=$?
+    [ "${ended:-}" = "$pid" ] && return "$code"
+    show_log "$run/$([ "${ended:-}" = "$worker_pid" ] && echo worker || echo nats).log"
+    say "$([ "${ended:-}" = "$worker_pid" ] && echo "the worker" || echo "nats-server") ended with exit code $code"
+    return 1
+}
+
+stage="playing the history"
+"$demo" generate --seed "$seed" --out "$run/messages.jsonl" --books "$run/books.json"
+"$rollcall" --config "$top/config.toml" migrate >"$run/migrate.log" 2>&1 || {
+    show_log "$run/migrate.log"
+    die "the tables could not be made"
+}
+start "$run/worker.log" "$rollcall" --config "$top/config.toml" run
+worker_pid=$started
+say "playing the year of seed $seed: $(wc -l <"$run/messages.jsonl") messages"
+with_worker "$demo" play --nats "$nats_url" --messages "$run/messages.jsonl" --played "$run/played.json"
+
+stage="comparing the tables with the books"
+with_worker "$demo" check --nats "$nats_url" --store "$store_url" --rollcall "$rollcall" --config "$top/config.toml" \
+    --books "$run/books.json" --played "$run/played.json" "${json[@]}"
+
+if [ "$once" = no ]; then
+    stage="serving"
+    cat >&2 <<TEXT
+  Still serving, until Ctrl-C:
+    broker    $nats_url
+    database  ${store_url/:[0-9a-f]*@/:…@}
+    logs      ${run#"$top"/}
+
+  Try in another terminal, in this folder:
+    . ${run#"$top"/}/env
+    ${rollcall#"$top"/} explain ada.moreau
+    ${rollcall#"$top"/} dead list
+    echo '{"subject": "user.created", "data": {"user_id": "you", "email": "you@example.com"}}' | ${rollcall#"$top"/} publish -
+
+TEXT
+    code=0
+    wait -n "$worker_pid" "$nats_pid" || code=$?
+    show_log "$run/worker.log"
+    die "a server ended by itself with exit code $code"
+fi
