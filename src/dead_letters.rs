@@ -125,16 +125,18 @@ impl Undertaker {
     }
 }
 
-/// Commands to `JetStream` must not be obeyed again, and nobody else writes our headers.
+/// Commands to JetStream must not be obeyed again, nobody else writes our headers, and what breaks the protocol would
+/// keep the letter in the outbox for ever.
 fn carried_over((name, value): &(String, String)) -> Option<(String, String)> {
     let lower = name.to_ascii_lowercase();
-    if lower.starts_with("rollcall-") {
+    let printable = !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic() && c != ':');
+    if lower.starts_with("rollcall-") || !printable {
         return None;
     }
     if lower.starts_with("nats-") {
         return Some((format!("{OURS}Original-{name}"), one_line(value)));
     }
-    Some((name.clone(), value.clone()))
+    Some((name.clone(), one_line(value)))
 }
 
 /// The value of a header, by name in lower case.

@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What a message takes on the wire beside payload and headers.
 const FRAMING: usize = 4096;
 
+/// Headers of one message at most, in bytes: the server takes 64 KiB.
+const HEADERS_MAX: usize = 60 * 1024;
+
 /// What the relay works with.
 pub struct Relay {
     /// Where the messages wait.
@@ -105,19 +108,24 @@ impl Relay {
     }
 }
 
-/// A payload that fits the broker alone may not fit with what a dead letter says about it: then the letter refers to
-/// the original by its stream and sequence, and proves it by length and hash.
+/// A message that fits the broker alone may not fit with what a dead letter says about it. A payload is then referred to
+/// by stream and sequence, and proved by length and hash; headers are then only ours.
 fn outgoing(row: OutboxRow, max_payload: usize) -> Outgoing {
     let mut headers = row.headers;
-    let size: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-    let payload = if size + row.payload.len() + FRAMING > max_payload {
-        let hash = hex(&Sha256::digest(&row.payload));
+    if size(&headers) > HEADERS_MAX {
+        headers.retain(|(name, _)| name.starts_with("Rollcall-") && !name.starts_with("Rollcall-Original-"));
+        headers.push((
+            "Rollcall-Headers".to_owned(),
+            "omitted, see stream and sequence".to_owned(),
+        ));
+    }
+    let payload = if size(&headers) + row.payload.len() + FRAMING > max_payload {
         headers.push((
             "Rollcall-Payload".to_owned(),
             "omitted, see stream and sequence".to_owned(),
         ));
         headers.push(("Rollcall-Payload-Bytes".to_owned(), row.payload.len().to_string()));
-        headers.push(("Rollcall-Payload-Sha256".to_owned(), hash));
+        headers.push(("Rollcall-Payload-Sha256".to_owned(), hex(&Sha256::digest(&row.payload))));
         Bytes::new()
     } else {
         Bytes::from(row.payload)
@@ -128,6 +136,11 @@ fn outgoing(row: OutboxRow, max_payload: usize) -> Outgoing {
         payload,
         message_id: row.message_id,
     }
+}
+
+/// What headers take on the wire.
+fn size(headers: &[(String, String)]) -> usize {
+    headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum()
 }
 
 #[cfg(test)]
@@ -155,5 +168,15 @@ mod tests {
                 .headers
                 .contains(&("Rollcall-Payload-Bytes".to_owned(), "1048576".to_owned()))
         );
+    }
+
+    #[test]
+    fn headers_that_do_not_fit_are_left_out_but_for_ours() {
+        let mut large = row(10);
+        large.headers.push(("X-Big".to_owned(), "x".repeat(64 * 1024)));
+        let message = outgoing(large, 1_048_576);
+        let names: Vec<&str> = message.headers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["Rollcall-Reason", "Rollcall-Headers"]);
+        assert_eq!(message.payload.len(), 10);
     }
 }

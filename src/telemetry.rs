@@ -48,7 +48,15 @@ fn filter(telemetry: &Telemetry, variable: Result<String, VarError>) -> Result<E
     match variable {
         Ok(text) if !text.trim().is_empty() => EnvFilter::try_new(text).map_err(|_| TelemetryError::Variable),
         Err(VarError::NotUnicode(_)) => Err(TelemetryError::Variable),
-        Ok(_) | Err(VarError::NotPresent) => EnvFilter::try_new(&telemetry.log).map_err(TelemetryError::Filter),
+        Ok(_) | Err(VarError::NotPresent) => {
+            // The client library tells of every connection at the level at which we tell of our work.
+            let quiet = if telemetry.log.contains("async_nats") {
+                ""
+            } else {
+                ",async_nats=warn"
+            };
+            EnvFilter::try_new(format!("{}{quiet}", telemetry.log)).map_err(TelemetryError::Filter)
+        }
     }
 }
 
@@ -67,8 +75,9 @@ mod tests {
                 .map(|filter| filter.to_string())
                 .map_err(|e| e.to_string())
         };
-        assert_eq!(shown(Err(VarError::NotPresent)), Ok("info".into()));
-        assert_eq!(shown(Ok(" ".into())), Ok("info".into()));
+        let usual = Ok("async_nats=warn,info".to_owned());
+        assert_eq!(shown(Err(VarError::NotPresent)), usual);
+        assert_eq!(shown(Ok(" ".into())), usual);
         assert_eq!(shown(Ok("rollcall=trace".into())), Ok("rollcall=trace".into()));
         assert!(shown(Ok("a=b=c".into())).is_err_and(|text| text.starts_with("RUST_LOG")));
     }

@@ -190,5 +190,4 @@ impl Forest {
 }
 
 #[cfg(test)]
-#[path = "component_tests.rs"]
 mod tests;

@@ -102,9 +102,9 @@ pub(super) fn instant(micros: i64) -> Result<OffsetDateTime, StoreError> {
 /// Rows `(row, old place, new place)` that stand where another wants to go.
 fn in_the_way(moves: impl Iterator<Item = (Uuid, Place, Place)> + Clone) -> Vec<Uuid> {
     let moving = moves.filter(|(_, old, new)| old != new);
-    let wanted: BTreeSet<Place> = moving.clone().map(|(_, _, new)| new).filter(Option::is_some).collect();
+    let wanted: BTreeSet<(String, String)> = moving.clone().filter_map(|(_, _, new)| new).collect();
     moving
-        .filter(|(_, old, _)| wanted.contains(old))
+        .filter(|(_, old, _)| old.as_ref().is_some_and(|old| wanted.contains(old)))
         .map(|(row, _, _)| row)
         .collect()
 }

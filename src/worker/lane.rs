@@ -50,7 +50,7 @@ impl Lane {
     pub(super) async fn run(self, mut queue: mpsc::Receiver<InHand>) {
         while let Some(first) = queue.recv().await {
             if self.shutdown.soft.is_cancelled() {
-                hand_back(first).await;
+                hand_back(first.delivery).await;
                 continue;
             }
             let batch = self.gather(first, &mut queue).await;
@@ -130,7 +130,7 @@ impl Lane {
             }
             End::GivenUp => {
                 for in_hand in batch {
-                    hand_back(in_hand).await;
+                    hand_back(in_hand.delivery).await;
                 }
             }
         }
@@ -252,8 +252,9 @@ async fn keep(batch: &Arc<Vec<InHand>>) {
     }
 }
 
-async fn hand_back(in_hand: InHand) {
-    if let Err(error) = in_hand.delivery.nak(None).await {
+/// Gives a delivery that was not begun to whoever asks next.
+pub(super) async fn hand_back(delivery: Delivery) {
+    if let Err(error) = delivery.nak(None).await {
         tracing::debug!(%error, "not handed back, it comes again after the ack wait");
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::apply::Applier;
-use crate::envelope::{self, Intake};
+use crate::envelope::{self, Envelope, Intake, Refusal};
 use crate::jetstream::{Broker, BrokerError, Deliveries, Delivery, PullSettings};
 use crate::shutdown::Shutdown;
 
@@ -164,10 +164,21 @@ impl Puller {
                 }
             };
             let kib = (delivery.payload.len() / 1024 + 1).min(ROOM_KIB) as u32;
-            let Ok(kib) = Arc::clone(&self.kib).acquire_many_owned(kib).await else {
-                return Ok(());
+            let kib = tokio::select! {
+                biased;
+                () = shutdown.soft.cancelled() => {
+                    lane::hand_back(delivery).await;
+                    return Ok(());
+                }
+                kib = Arc::clone(&self.kib).acquire_many_owned(kib) => kib,
             };
-            let decoded = envelope::decode(&incoming(&delivery), intake);
+            let Ok(kib) = kib else { return Ok(()) };
+            let decoded = match delivery.defect {
+                Some(defect) => Err(Refusal::Undecodable(format!(
+                    "the headers break the protocol: {defect}"
+                ))),
+                None => envelope::decode(&incoming(&delivery), intake),
+            };
             let queue = &self.queues[lane_of(&delivery, &decoded, self.queues.len())];
             if queue
                 .send(InHand {
@@ -197,7 +208,7 @@ impl Puller {
 }
 
 /// Events of one user meet in one lane, so that lanes seldom wait for each other's locks. Nothing depends on it.
-fn lane_of(delivery: &Delivery, decoded: &Result<envelope::Envelope, envelope::Refusal>, lanes: usize) -> usize {
+fn lane_of(delivery: &Delivery, decoded: &Result<Envelope, Refusal>, lanes: usize) -> usize {
     match decoded {
         Ok(envelope) => {
             let mut hash = DefaultHasher::new();

@@ -15,7 +15,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Postgres as Driver, Row as _, Transaction};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Postgres as Driver, Row as _, Transaction,
+};
 
 use super::{SchemaState, StoreError, StoreSettings, columns};
 use crate::domain::Policy;
@@ -94,6 +96,8 @@ impl Postgres {
                 ("jit", "off".to_owned()),
                 ("timezone", "UTC".to_owned()),
             ]);
+        // Statements are ours to log, without what they carry.
+        let options = options.disable_statement_logging();
         // A pool hides why it cannot connect; a first connection of its own says it.
         sqlx::postgres::PgConnection::connect_with(&options)
             .await?

@@ -14,7 +14,9 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _, Sqlite as Driver, Transaction};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _, Sqlite as Driver, Transaction,
+};
 
 use super::{SchemaState, StoreError, StoreSettings, columns};
 use crate::domain::Policy;
@@ -76,7 +78,9 @@ impl Sqlite {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(settings.lock_timeout)
-            .foreign_keys(true);
+            .foreign_keys(true)
+            // Statements are ours to log, without what they carry.
+            .disable_statement_logging();
         // More than one batch may wait for the only writer: behind a slow one that takes a while.
         let writer = SqlitePoolOptions::new()
             .max_connections(1)

@@ -1,0 +1,9 @@
+//! One suite for both databases: every case runs on each, against a real one, through the code that production uses.
+
+mod atomic;
+mod columns;
+mod cuts;
+mod late;
+mod letters;
+mod passing;
+mod schema;
