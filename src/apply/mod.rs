@@ -5,7 +5,7 @@
 mod decide;
 mod fold;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -150,6 +150,9 @@ impl Applier {
             decided = batch.decide(&plan, &loaded, &mut terms)?;
         }
         decided.letters.append(&mut batch.letters);
+        // A message that is delivered twice within a batch is buried once.
+        let mut buried = BTreeSet::new();
+        decided.letters.retain(|letter| buried.insert(letter.message_id.clone()));
         tx.save(&decided).await?;
         tracing::trace!(statements = tx.statements(), "batch written");
         tx.commit().await?;
@@ -159,7 +162,7 @@ impl Applier {
     async fn policies_of(&self, history: &[crate::store::LedgerRow]) -> Result<BTreeMap<i64, Arc<Policy>>, StoreError> {
         let missing: Vec<i64> = {
             let cached = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
-            let ids: std::collections::BTreeSet<i64> = history.iter().map(|row| row.policy_id).collect();
+            let ids: BTreeSet<i64> = history.iter().map(|row| row.policy_id).collect();
             ids.into_iter().filter(|id| !cached.contains_key(id)).collect()
         };
         let found = if missing.is_empty() {

@@ -26,7 +26,7 @@ impl Dice {
 }
 
 /// Events about six keys, so that renames, collisions, re-creations and late arrivals are common.
-fn history(events: i64, seed: u64) -> Stream {
+pub(crate) fn history(events: i64, seed: u64) -> Stream {
     let mut dice = Dice(seed);
     let mut stream = Stream::new();
     let key = |dice: &mut Dice| format!("k{}", dice.roll(6));

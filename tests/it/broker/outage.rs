@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rollcall::jetstream::{Backlog, BrokerError, PullSettings};
+use rollcall::jetstream::{BrokerError, PullSettings};
 use serde_json::json;
 
-use super::{PATIENCE, SOON, deliveries, drained, message, next, prepared, publish};
-use crate::harness::wait::wait_for;
+use super::{PATIENCE, SOON, deliveries, drained, message, next, prepared, publish, settled};
 use crate::topology::api;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,14 +42,7 @@ async fn deliveries_and_publishes_outlive_a_killed_server() -> Result<()> {
             delivery.ack().await?;
         }
     }
-    wait_for("an empty backlog", SOON, async || {
-        while let Ok(Ok(delivery)) = tokio::time::timeout(Duration::from_millis(10), deliveries.next()).await {
-            delivery.ack().await.ok()?;
-        }
-        broker.backlog("USERS", "rollcall").await.ok().filter(Backlog::is_empty)
-    })
-    .await?;
-    Ok(())
+    settled(&broker, &mut deliveries).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,7 +51,7 @@ async fn a_frozen_server_is_waited_for() -> Result<()> {
     let mut deliveries = deliveries(&broker).await?;
     publish(&broker, 1..=1).await?;
     next(&mut deliveries).await?.ack().await?;
-    nats.freeze()?;
+    nats.freeze().await?;
     let error = broker.backlog("USERS", "rollcall").await.expect_err("no answer");
     assert!(
         matches!(error, BrokerError::Timeout { .. }) && error.is_transient(),

@@ -101,13 +101,13 @@ impl Nats {
     }
 
     /// Freezes it: connections stay open, nothing answers.
-    pub fn freeze(&mut self) -> Result<()> {
-        self.process.as_mut().context("a running server")?.signal("STOP")
+    pub async fn freeze(&mut self) -> Result<()> {
+        self.process.as_mut().context("a running server")?.freeze().await
     }
 
     /// Ends [`Self::freeze`].
     pub fn thaw(&mut self) -> Result<()> {
-        self.process.as_mut().context("a running server")?.signal("CONT")
+        self.process.as_mut().context("a running server")?.thaw()
     }
 
     /// What the server has logged.

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use super::process::{Ending, Guarded};
 use super::wait::wait_for;
+use super::worker::rollcall;
 use super::{HOW_TO_GET, on_path, shared_folder};
 
 const START_DEADLINE: Duration = Duration::from_secs(30);
@@ -22,6 +23,7 @@ const START_DEADLINE: Duration = Duration::from_secs(30);
 const PORT_ATTEMPTS: usize = 5;
 /// Who runs the cluster when the tests run as root, which `PostgreSQL` refuses.
 const ACCOUNT: &str = "postgres";
+const TEMPLATE: &str = "migrated";
 const SUPERUSER: &str = "postgres";
 
 /// Whether a crash of the machine may lose what was committed.
@@ -40,6 +42,7 @@ pub struct Postgres {
     tools: Tools,
     port: u16,
     databases: u32,
+    has_template: bool,
 }
 
 impl Postgres {
@@ -60,6 +63,7 @@ impl Postgres {
             tools,
             port: 0,
             databases: 0,
+            has_template: false,
         };
         cluster.configure(durability)?;
         for _ in 0..PORT_ATTEMPTS {
@@ -79,6 +83,23 @@ impl Postgres {
         self.databases += 1;
         let name = format!("test_{}", self.databases);
         self.sql("postgres", &format!("CREATE DATABASE {name}"))?;
+        Ok(self.url(&name))
+    }
+
+    /// Makes a database with Rollcall's tables and returns its address: migrated once per cluster, then copied.
+    pub async fn migrated_database(&mut self) -> Result<String> {
+        if !self.has_template {
+            self.sql("postgres", &format!("CREATE DATABASE {TEMPLATE}"))?;
+            let store = [("ROLLCALL__STORE__URL", self.url(TEMPLATE))];
+            let environment = store.each_ref().map(|(key, value)| (*key, value.as_str()));
+            rollcall(self.folder.path(), &["migrate"], &environment, START_DEADLINE)
+                .await?
+                .success()?;
+            self.has_template = true;
+        }
+        self.databases += 1;
+        let name = format!("test_{}", self.databases);
+        self.sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))?;
         Ok(self.url(&name))
     }
 
@@ -126,13 +147,13 @@ impl Postgres {
     }
 
     /// Freezes the postmaster: no new connection is answered.
-    pub fn freeze(&mut self) -> Result<()> {
-        self.process.as_mut().context("a running cluster")?.signal("STOP")
+    pub async fn freeze(&mut self) -> Result<()> {
+        self.process.as_mut().context("a running cluster")?.freeze().await
     }
 
     /// Ends [`Self::freeze`].
     pub fn thaw(&mut self) -> Result<()> {
-        self.process.as_mut().context("a running cluster")?.signal("CONT")
+        self.process.as_mut().context("a running cluster")?.thaw()
     }
 
     /// What the cluster has logged.

@@ -110,6 +110,21 @@ impl Guarded {
         }
     }
 
+    /// Stops it without ending it, and returns only when every thread of it stands still.
+    pub async fn freeze(&mut self) -> Result<()> {
+        self.signal("STOP")?;
+        let tasks = PathBuf::from(format!("/proc/{}/task", self.pid));
+        wait_for("a frozen process", Duration::from_secs(5), async || {
+            is_still(&tasks).then_some(())
+        })
+        .await
+    }
+
+    /// Ends [`Self::freeze`].
+    pub fn thaw(&mut self) -> Result<()> {
+        self.signal("CONT")
+    }
+
     /// Its exit status, if it has ended. A death by signal n shows as code 128 + n.
     pub fn exited(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.guard.try_wait()?)
@@ -141,4 +156,15 @@ impl Drop for Guarded {
 
 fn text(file: &Path) -> String {
     String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned()
+}
+
+/// The state is the first word after the name in parentheses: `T` for stopped.
+fn is_still(tasks: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(tasks) else { return false };
+    entries.flatten().all(|task| {
+        let stat = text(&task.path().join("stat"));
+        stat.rsplit(')')
+            .next()
+            .is_some_and(|rest| rest.trim_start().starts_with('T'))
+    })
 }
