@@ -81,6 +81,11 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     }
     empty_outbox(&relay(), args.drain, &shutdown).await;
     broker.close().await;
+    // SQLite moves what is in the log into the file; a connection that hangs is not waited for.
+    tokio::select! {
+        () = store.close() => {}
+        () = shutdown.hard.cancelled() => {}
+    }
     report(args, &counts, began.elapsed())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use sqlx::Connection as _;
 
 use crate::deployment::{Deployment, PATIENCE};
 use crate::world::{Base, Which, cloud_event, on_both};
@@ -57,7 +58,7 @@ async fn a_broker_that_is_not_there_yet_is_waited_for(base: Base) -> Result<()> 
 async fn a_locked_or_stopped_database_is_waited_for(base: Base) -> Result<()> {
     let mut deployment = Deployment::around(base).await?;
     deployment.publish(&users(0..50)).await?;
-    deployment.set("ROLLCALL__STORE__LOCK_TIMEOUT", "100ms");
+    deployment.set("ROLLCALL__STORE__LOCK_TIMEOUT", "100ms").set("ROLLCALL__TELEMETRY__LOG", "info,rollcall=debug");
     let mut worker = deployment.start(&["run", "--json"])?;
     deployment.ledger_reaches(50).await?;
     match deployment.base.which {
@@ -66,7 +67,7 @@ async fn a_locked_or_stopped_database_is_waited_for(base: Base) -> Result<()> {
             sqlx::query("BEGIN EXCLUSIVE").execute(&mut writer).await?;
             deployment.publish(&users(50..100)).await?;
             deployment.put("user.created", &[], b"not JSON").await?;
-            worker.logged("the database does not take events", PATIENCE).await?;
+            worker.logged("batch contended", PATIENCE).await?;
             sqlx::query("ROLLBACK").execute(&mut writer).await?;
         }
         Which::Postgres => {
@@ -89,5 +90,3 @@ async fn a_locked_or_stopped_database_is_waited_for(base: Base) -> Result<()> {
     assert_eq!(deployment.base.number("count(*)", "@profiles WHERE version = 1").await?, 100);
     Ok(())
 }
-
-use sqlx::Connection as _;

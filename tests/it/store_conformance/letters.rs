@@ -106,6 +106,8 @@ async fn a_message_is_buried_once_however_often_it_is_delivered(base: Base) -> R
     let applier = base.applier().await?;
     let mut stream = Stream::new();
     bad(&mut stream);
+    let twice = stream.messages[0].clone();
+    assert_eq!(said(&apply(&applier, &[twice.clone(), twice]).await?), ["dead undecodable"; 2]);
     let expected = [
         "dead undecodable",
         "dead time_in_future",
@@ -119,6 +121,7 @@ async fn a_message_is_buried_once_however_often_it_is_delivered(base: Base) -> R
     assert_eq!(again[2..], ["duplicate", "duplicate", "ignored unknown_type"]);
     for message in &stream.messages {
         apply(&applier, std::slice::from_ref(message)).await?;
+        apply(&applier, &[message.clone(), message.clone()]).await?;
     }
     let reasons = base.lines(&["reason"], "@dead_letters").await?;
     assert_eq!(
