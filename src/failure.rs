@@ -27,3 +27,9 @@ pub fn class(error: &StoreError) -> Class {
         | StoreError::Settings(_) => Class::World,
     }
 }
+
+/// An error and what caused it, in one line; the chain is printed once, where nobody handles it further.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

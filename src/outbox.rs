@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::hex;
+use crate::failure;
 use crate::jetstream::{BrokerError, Outgoing, Publisher};
 use crate::store::{OutboxRow, Store, StoreError};
 
@@ -63,8 +64,7 @@ impl Relay {
                 }
                 Err(error) => {
                     if pauses.is_none() {
-                        let error = anyhow::Error::from(error);
-                        tracing::warn!(error = format!("{error:#}"), "the outbox waits");
+                        tracing::warn!(error = failure::chain(&error), "the outbox waits");
                     }
                     let builder = ExponentialBuilder::default()
                         .with_min_delay(Duration::from_millis(200))

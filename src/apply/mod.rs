@@ -152,7 +152,9 @@ impl Applier {
         decided.letters.append(&mut batch.letters);
         // A message that is delivered twice within a batch is buried once.
         let mut buried = BTreeSet::new();
-        decided.letters.retain(|letter| buried.insert(letter.message_id.clone()));
+        decided
+            .letters
+            .retain(|letter| buried.insert(letter.message_id.clone()));
         tx.save(&decided).await?;
         tracing::trace!(statements = tx.statements(), "batch written");
         tx.commit().await?;

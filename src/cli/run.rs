@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::{Setup, print_json, say};
 use crate::apply::Applier;
 use crate::config::Config;
+use crate::failure;
 use crate::jetstream::{self, Broker};
 use crate::outbox::Relay;
 use crate::shutdown::Shutdown;
@@ -178,7 +179,7 @@ async fn empty_outbox(relay: &Relay, drain: bool, shutdown: &Shutdown) {
         };
         match drained {
             Ok(_) => return,
-            Err(error) => tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "the outbox waits"),
+            Err(error) => tracing::warn!(error = failure::chain(&error), "the outbox waits"),
         }
         if !drain || shutdown.soft.is_cancelled() {
             return;
