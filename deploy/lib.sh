@@ -102,7 +102,6 @@ find_postgres() {
     die "no PostgreSQL server (initdb, postgres, psql) on PATH or in /usr/lib/postgresql"
 }
 
-children=()
 started=
 
 # start LOG COMMAND…: in a session of its own, so that Ctrl-C reaches this script alone; it ends the others in order. If
@@ -112,12 +111,14 @@ start() {
     shift
     setsid setpriv --pdeathsig TERM -- "$@" >"$log" 2>&1 </dev/null &
     started=$!
-    children+=("$started")
 }
 
-# Ends what start started, the last one first. PostgreSQL takes SIGINT for "now, but in order".
+# Ends everything in the background, the last one first. The shell's own list of jobs is complete even when a signal
+# comes between the start of a process and the next line. PostgreSQL takes SIGINT for "now, but in order".
 end_children() {
-    local index pid
+    local children index pid
+    # shellcheck disable=SC2207 # process ids are words
+    children=($(jobs -p))
     for ((index = ${#children[@]} - 1; index >= 0; index--)); do
         pid=${children[index]}
         kill -s "$([ "$pid" = "${pg_pid:-}" ] && echo INT || echo TERM)" "$pid" 2>/dev/null || continue
@@ -128,7 +129,6 @@ end_children() {
         kill -KILL "$pid" 2>/dev/null || true
         wait "$pid" 2>/dev/null || true
     done
-    children=()
 }
 
 # wait_until SECONDS PID LOG WHAT COMMAND…: for a condition, as long as the process lives.
@@ -179,13 +179,15 @@ nats_ready() {
 # PostgreSQL refuses to run as root, and its account may not reach this folder: then its data is in a folder of /tmp.
 start_postgres() {
     local folder=$1 as=() owner="" password port
-    pg_data=$folder/postgres
-    mkdir -p "$pg_data"
     if [ "$(id -u)" -eq 0 ]; then
         owner=postgres
         id "$owner" >/dev/null 2>&1 || owner=nobody
         as=(setpriv --reuid="$owner" --regid="$(id -g "$owner")" --clear-groups --)
         pg_data=$(mktemp -d /tmp/rollcall-pg.XXXXXX)
+        ln -s "$pg_data" "$folder/postgres-data"
+    else
+        pg_data=$folder/postgres
+        mkdir "$pg_data"
     fi
     password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
     # A password on a command line would stand in every list of processes.

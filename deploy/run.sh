@@ -52,13 +52,20 @@ pg_data=
 stopped=no
 stage="looking for what is needed"
 
-# However it ends: the processes first, then the folder that PostgreSQL needed outside of target.
+# The folder that PostgreSQL needed outside of target, and no other.
+remove_data() {
+    case $1 in
+        /tmp/rollcall-pg.*) rm -rf "$1" ;;
+    esac
+}
+
+# However it ends: the processes first, then their data.
 end() {
     local code=$?
     trap - EXIT
     trap '' INT TERM
     end_children
-    [ -z "$pg_data" ] || [ "${pg_data#/tmp/rollcall-pg.}" = "$pg_data" ] || rm -rf "$pg_data"
+    remove_data "$pg_data"
     if [ "$stopped" = yes ]; then
         say "stopped while $stage"
         [ "$stage" != serving ] || code=0
@@ -80,7 +87,7 @@ make_run_folder() {
     flock 8
     for old in target/run/*/; do
         [ -d "$old" ] || continue
-        (flock -n 9 && rm -rf "$old") 9>>"$old/lock" || true
+        (flock -n 9 && remove_data "$(readlink "$old/postgres-data")" && rm -rf "$old") 9>>"$old/lock" || true
     done
     run=$(mktemp -d "$top/target/run/$database-XXXXXX")
     exec 9>"$run/lock"
@@ -120,7 +127,6 @@ with_worker() {
     local pid ended code=0
     "$@" &
     pid=$!
-    children+=("$pid")
     wait -n -p ended "$pid" "$worker_pid" "$nats_pid" || code=$?
     [ "${ended:-}" = "$pid" ] && return "$code"
     show_log "$run/$([ "${ended:-}" = "$worker_pid" ] && echo worker || echo nats).log"

@@ -386,7 +386,7 @@ fn high(low: low::Config, check: &mut Check<'_>) -> Config {
         nats: connect::nats(check, low.nats),
         store: connect::store(check, low.store),
         customers: profiles::customers(check, low.customers, &profiles),
-        sources: profiles::sources(check, low.source),
+        sources: profiles::sources(check, low.source, &worker),
         dead_letters: streams::dead_letters(check, low.dead_letters, &consumer),
         outbox: streams::outbox(check, &low.outbox),
         telemetry: streams::telemetry(check, low.telemetry),

@@ -5,7 +5,7 @@ use serde_json::{Map, Number, Value};
 use super::check::Check;
 use super::problem::At;
 use super::section::nearest;
-use super::{Customers, ProfileType, Source, low};
+use super::{Customers, ProfileType, Source, Worker, low};
 
 /// The profile type there is when none is configured.
 const DEFAULT_TYPE: &str = "client";
@@ -111,7 +111,7 @@ pub(super) fn customers(check: &mut Check<'_>, low: low::Customers, profiles: &[
 }
 
 /// Checks `[[source]]`.
-pub(super) fn sources(check: &mut Check<'_>, low: Vec<low::Source>) -> Vec<Source> {
+pub(super) fn sources(check: &mut Check<'_>, low: Vec<low::Source>, worker: &Worker) -> Vec<Source> {
     let mut sources: Vec<Source> = Vec::new();
     for (index, low) in low.into_iter().enumerate() {
         let at = |key| At {
@@ -128,6 +128,13 @@ pub(super) fn sources(check: &mut Check<'_>, low: Vec<low::Source>) -> Vec<Sourc
             );
         }
         check.text(at("key_prefix"), &low.key_prefix, 0..=200);
+        if worker.user_id_is_email && !low.key_prefix.is_empty() {
+            check.report(
+                at("key_prefix"),
+                format_args!("makes keys that are no addresses, and user_id_is_email says they are"),
+                "take one of the two out",
+            );
+        }
         for name in &low.allow {
             if !EVENT_TYPES.contains(&name.as_str()) {
                 let near = nearest(name, EVENT_TYPES).unwrap_or_default();

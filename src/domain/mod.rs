@@ -33,3 +33,6 @@ pub use rows::{CUSTOMER_COLUMNS, CustomerChange, CustomerRow, PROFILE_COLUMNS, P
 pub use story::{Story, story};
 pub use verdict::{Effects, Outcome, Reason, Verdict};
 pub use world::{Holder, PersonId, World};
+
+#[cfg(test)]
+mod tests;

@@ -85,7 +85,9 @@ fn matches(
         for (old, known) in &stored.persons {
             let same_key = person.key == known.key;
             let count = common.get(&(*new, *old)).copied().unwrap_or_default();
-            if count > 0 || same_key {
+            // A key alone does not bring rows back from a departed person: they are never used again.
+            let present = person.deleted_at.is_none() && known.deleted_at.is_none();
+            if count > 0 || (same_key && present) {
                 candidates.push((count, same_key, *new, *old));
             }
         }

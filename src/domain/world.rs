@@ -67,10 +67,11 @@ impl World {
     /// Applies the next event of the history. Rejected and ignored events change nothing.
     pub fn apply(&mut self, event: &Event, policy: &Policy) -> Ruling {
         let (mut verdict, person) = self.rule(event, policy);
-        verdict.degraded = event.degraded.iter().cloned().collect();
-        if dropped_types(event, policy) && !event.degraded.contains("profile_types") {
-            verdict.degraded.push("profile_types".to_owned());
+        let mut degraded = event.degraded.clone();
+        if dropped_types(event, policy) {
+            degraded.insert("profile_types".to_owned());
         }
+        verdict.degraded = degraded.into_iter().collect();
         (verdict, person)
     }
 
@@ -331,7 +332,10 @@ fn dropped_types(event: &Event, policy: &Policy) -> bool {
 /// The event's own fields, and the marks of those that were bad.
 pub(super) fn patch_fields(person: &mut Person, event: &Event, patch: &Patch, policy: &Policy) {
     person.patch(patch);
-    person.degraded.extend(event.degraded.iter().cloned());
+    // `new_email` beside a good `email` is a remark for the ledger: the person's address is good.
+    person
+        .degraded
+        .extend(event.degraded.iter().filter(|name| !name.starts_with("new_")).cloned());
     if dropped_types(event, policy) {
         person.degraded.insert("profile_types".to_owned());
     }

@@ -77,12 +77,16 @@ fn renamed(data: &Data, degraded: &mut BTreeSet<String>) -> Result<Body, Refusal
             "data must have a valid new_user_id, new_email or new_username",
         ));
     }
+    if degraded.contains("new_email") && patch.email.is_keep() {
+        // The flag speaks of the address that was dropped, not of the one that is kept.
+        patch.email_verified = Change::Keep;
+    }
     // The marks of a person are about the fields they have, not about the names an event uses for them.
     for (name, field, good) in [
         ("new_email", "email", !patch.email.is_keep()),
         ("new_username", "username", !patch.username.is_keep()),
     ] {
-        if degraded.remove(name) && !good {
+        if !good && degraded.remove(name) {
             degraded.insert(field.to_owned());
         }
     }

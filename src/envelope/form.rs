@@ -4,7 +4,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{Attributes, Incoming, Refusal, instant, json, undecodable};
-use crate::domain::Timestamp;
+use crate::domain::{Kind, Timestamp};
 
 /// Longest source and longest id, in bytes: together they are a key of the ledger.
 const IDENTITY_MAX: usize = 1024;
@@ -49,6 +49,14 @@ fn single<'a>(message: &Incoming<'a>, name: &str) -> Result<Option<&'a str>, Ref
     Ok(first)
 }
 
+/// A type that is none of ours is ignored, whatever its data looks like.
+fn ours(name: &str) -> Result<(), Refusal> {
+    match Kind::from_name(name) {
+        None if !name.is_empty() => Err(Refusal::UnknownType(name.to_owned())),
+        _ => Ok(()),
+    }
+}
+
 fn structured(message: &Incoming<'_>) -> Result<Attributes, Refusal> {
     #[derive(serde::Deserialize)]
     struct Data<'a> {
@@ -59,6 +67,9 @@ fn structured(message: &Incoming<'_>) -> Result<Attributes, Refusal> {
     let Some(event) = document.as_object_mut() else {
         return Err(undecodable("the event must be a JSON object"));
     };
+    if let Some(Value::String(name)) = event.get("type") {
+        ours(name)?;
+    }
     if event.contains_key("data_base64") {
         return Err(undecodable("data_base64 is not accepted: data must be a JSON object"));
     }
@@ -78,8 +89,13 @@ fn structured(message: &Incoming<'_>) -> Result<Attributes, Refusal> {
 }
 
 fn binary(message: &Incoming<'_>, media_type: Option<&str>) -> Result<Attributes, Refusal> {
-    if let Some(other) = media_type.filter(|name| *name != "application/json" && !name.ends_with("+json")) {
-        return Err(undecodable(format!("data must be JSON, not {other:?}")));
+    if let Some(name) = single(message, "ce-type")?.and_then(percent_decoded) {
+        ours(&name)?;
+    }
+    if media_type.is_some_and(|name| name != "application/json" && !name.ends_with("+json")) {
+        return Err(undecodable(
+            "header content-type must be application/json: data must be JSON",
+        ));
     }
     let value = json::parse(message.payload, "the payload")?;
     let data = String::from_utf8_lossy(message.payload).into_owned();
@@ -94,9 +110,11 @@ fn binary(message: &Incoming<'_>, media_type: Option<&str>) -> Result<Attributes
 
 fn bare(message: &Incoming<'_>) -> Result<Attributes, Refusal> {
     let kind: Vec<&str> = message.subject.split('.').take(2).collect();
+    ours(&kind.join("."))?;
     let value = json::parse(message.payload, "the payload")?;
     let source = format!("nats://{}", message.stream);
-    let id = single(message, "nats-msg-id")?.map_or_else(
+    // The broker takes an empty message id for none.
+    let id = single(message, "nats-msg-id")?.filter(|id| !id.is_empty()).map_or_else(
         || {
             format!(
                 "{}:{}:{}",

@@ -42,7 +42,12 @@ impl Deployment {
             // What a killed worker had in hand comes again soon.
             ("ROLLCALL__CONSUMER__ACK_WAIT".to_owned(), "2s".to_owned()),
         ];
-        Ok(Self { base, nats, environment, runs: std::cell::Cell::new(0) })
+        Ok(Self {
+            base,
+            nats,
+            environment,
+            runs: std::cell::Cell::new(0),
+        })
     }
 
     /// One more variable of the environment.
@@ -55,9 +60,17 @@ impl Deployment {
     /// Starts the program.
     pub fn start(&self, arguments: &[&str]) -> Result<Worker> {
         self.runs.set(self.runs.get() + 1);
-        let environment: Vec<(&str, &str)> =
-            self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        Worker::start(self.base.folder.path(), &format!("run-{}", self.runs.get()), arguments, &environment)
+        let environment: Vec<(&str, &str)> = self
+            .environment
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        Worker::start(
+            self.base.folder.path(),
+            &format!("run-{}", self.runs.get()),
+            arguments,
+            &environment,
+        )
     }
 
     /// Runs the program to its end.
@@ -72,10 +85,10 @@ impl Deployment {
 
     /// Publishes lines with `rollcall publish`; the counts that were printed.
     pub async fn publish(&self, lines: &[Value]) -> Result<Value> {
-        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let text: Vec<String> = lines.iter().map(Value::to_string).collect();
         self.runs.set(self.runs.get() + 1);
         let name = format!("events-{}.jsonl", self.runs.get());
-        std::fs::write(self.base.folder.path().join(&name), text)?;
+        std::fs::write(self.base.folder.path().join(&name), text.join("\n"))?;
         self.run(&["publish", &name, "--json"]).await?.success()?.json()
     }
 
@@ -115,7 +128,11 @@ impl Deployment {
     /// What `rollcall dead list --json` says.
     pub async fn dead_list(&self) -> Result<Vec<Value>> {
         let finished = self.run(&["dead", "list", "--json"]).await?.success()?;
-        finished.stdout.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
+        finished
+            .stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).with_context(|| line.to_owned()))
+            .collect()
     }
 
     /// Waits until the ledger has at least so many events.
@@ -131,5 +148,9 @@ impl Deployment {
 
 /// The value of a header of a stored message.
 pub fn header<'a>(message: &'a StoredMessage, name: &str) -> Option<&'a str> {
-    message.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    message
+        .headers
+        .iter()
+        .find(|(other, _)| other == name)
+        .map(|(_, value)| value.as_str())
 }

@@ -103,10 +103,10 @@ async fn two_appliers(seed: u64) -> Result<()> {
     shared.store().await?;
     let mut dice = Dice(seed + 1);
     // Both get a share of their own, and every fifth event goes to both.
-    let mut shares: [Vec<Message>; 2] = [Vec::new(), Vec::new()];
+    let mut halves: [Vec<Message>; 2] = [Vec::new(), Vec::new()];
     for message in &stream.messages {
         let roll = dice.roll(10) as usize;
-        for (n, share) in shares.iter_mut().enumerate() {
+        for (n, share) in halves.iter_mut().enumerate() {
             if roll >= 8 || roll % 2 == n {
                 share.push(message.clone());
             }
@@ -114,7 +114,7 @@ async fn two_appliers(seed: u64) -> Result<()> {
     }
     let collisions = Arc::new(AtomicU32::new(0));
     let mut tasks = tokio::task::JoinSet::new();
-    for share in shares {
+    for share in halves {
         let applier = shared.applier().await?;
         let batches: Vec<Vec<Message>> = share.chunks(2).map(<[Message]>::to_vec).collect();
         assert!(batches.len() > 100);

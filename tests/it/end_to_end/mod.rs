@@ -4,5 +4,3 @@ mod forms;
 mod letters;
 mod outages;
 mod stops;
-
-

@@ -9,13 +9,25 @@ use crate::world::{Base, Which, cloud_event, on_both};
 
 /// Creations of users with these numbers.
 pub(super) fn users(numbers: std::ops::Range<usize>) -> Vec<Value> {
-    numbers.map(|n| cloud_event("created", &format!("{n}"), n as i64, &json!({"user_id": format!("u{n}")}))).collect()
+    numbers
+        .map(|n| {
+            cloud_event(
+                "created",
+                &format!("{n}"),
+                n as i64,
+                &json!({"user_id": format!("u{n}")}),
+            )
+        })
+        .collect()
 }
 
 /// Every event once in the ledger, one profile each, nothing buried.
 pub(super) async fn complete(deployment: &Deployment, count: i64) -> Result<()> {
     let base = &deployment.base;
-    assert_eq!(base.number("count(*)", "@ledger WHERE outcome = 'applied'").await?, count);
+    assert_eq!(
+        base.number("count(*)", "@ledger WHERE outcome = 'applied'").await?,
+        count
+    );
     assert_eq!(base.number("count(*)", "@profiles WHERE version = 1").await?, count);
     assert_eq!(base.number("count(*)", "@dead_letters").await?, 0);
     assert!(deployment.dead_letters().await?.is_empty());
@@ -39,7 +51,11 @@ async fn a_broker_that_restarts_is_waited_for(base: Base) -> Result<()> {
     deployment.ledger_reaches(600).await?;
     worker.signal("TERM")?;
     let finished = worker.finished(PATIENCE).await?.success()?;
-    assert!(finished.json()?["outcomes"]["applied"] == json!(600), "{}", finished.stdout);
+    assert!(
+        finished.json()?["outcomes"]["applied"] == json!(600),
+        "{}",
+        finished.stdout
+    );
     complete(&deployment, 600).await
 }
 
@@ -58,7 +74,9 @@ async fn a_broker_that_is_not_there_yet_is_waited_for(base: Base) -> Result<()> 
 async fn a_locked_or_stopped_database_is_waited_for(base: Base) -> Result<()> {
     let mut deployment = Deployment::around(base).await?;
     deployment.publish(&users(0..50)).await?;
-    deployment.set("ROLLCALL__STORE__LOCK_TIMEOUT", "100ms").set("ROLLCALL__TELEMETRY__LOG", "info,rollcall=debug");
+    deployment
+        .set("ROLLCALL__STORE__LOCK_TIMEOUT", "100ms")
+        .set("ROLLCALL__TELEMETRY__LOG", "info,rollcall=debug");
     let mut worker = deployment.start(&["run", "--json"])?;
     deployment.ledger_reaches(50).await?;
     match deployment.base.which {
@@ -82,11 +100,22 @@ async fn a_locked_or_stopped_database_is_waited_for(base: Base) -> Result<()> {
     deployment.ledger_reaches(100).await?;
     worker.signal("TERM")?;
     let finished = worker.finished(PATIENCE).await?.success()?;
-    assert_eq!(finished.json()?["outcomes"]["applied"], json!(100), "{}", finished.stderr);
+    assert_eq!(
+        finished.json()?["outcomes"]["applied"],
+        json!(100),
+        "{}",
+        finished.stderr
+    );
     let counts = deployment.drain().await?;
     let letters = deployment.dead_list().await?;
     let reasons: Vec<_> = letters.iter().map(|letter| letter["reason"].as_str()).collect();
     assert_eq!(reasons, [Some("undecodable")], "{counts}");
-    assert_eq!(deployment.base.number("count(*)", "@profiles WHERE version = 1").await?, 100);
+    assert_eq!(
+        deployment
+            .base
+            .number("count(*)", "@profiles WHERE version = 1")
+            .await?,
+        100
+    );
     Ok(())
 }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::outages::{complete, users};
 use crate::deployment::{Deployment, PATIENCE};
-use crate::world::{Base, Tables, apply_cut, on_both};
 use crate::workers::history;
+use crate::world::{Base, Tables, apply_cut, on_both};
 
 on_both!(
     a_stop_in_the_middle_of_work_finishes_what_is_in_hand,
@@ -25,7 +25,11 @@ async fn a_stop_in_the_middle_of_work_finishes_what_is_in_hand(base: Base) -> Re
     let finished = worker.finished(PATIENCE).await?.success()?;
     let done = deployment.base.number("count(*)", "@ledger").await?;
     assert!(done < 2000, "the stop came in the middle");
-    assert_eq!(finished.json()?["outcomes"]["applied"], json!(done), "what was begun is finished and counted");
+    assert_eq!(
+        finished.json()?["outcomes"]["applied"],
+        json!(done),
+        "what was begun is finished and counted"
+    );
     // Nothing was left in hand: all acknowledged or handed back, so the next worker need not wait for anything.
     let counts = deployment.drain().await?;
     assert_eq!(counts["outcomes"]["applied"], json!(2000 - done), "{counts}");
@@ -56,22 +60,35 @@ async fn two_workers_drain_one_consumer(mut base: Base) -> Result<()> {
         Tables::read(&alone).await?
     };
     let mut deployment = Deployment::around(base).await?;
-    let lines: Vec<Value> =
-        stream.messages.iter().map(|message| serde_json::from_slice(&message.payload)).collect::<Result<_, _>>()?;
+    let lines: Vec<Value> = stream
+        .messages
+        .iter()
+        .map(|message| serde_json::from_slice(&message.payload))
+        .collect::<Result<_, _>>()?;
     deployment.publish(&lines).await?;
     deployment.set("ROLLCALL__WORKER__BATCH_MAX", "8");
-    let workers = [deployment.start(&["run", "--drain", "--json"])?, deployment.start(&["run", "--drain", "--json"])?];
+    let workers = [
+        deployment.start(&["run", "--drain", "--json"])?,
+        deployment.start(&["run", "--drain", "--json"])?,
+    ];
     let mut counted = 0;
     for worker in workers {
         let outcomes = worker.finished(PATIENCE).await?.success()?.json()?["outcomes"].clone();
         let sum = |reasons: &Value| -> i64 {
-            reasons.as_object().into_iter().flat_map(|map| map.values()).filter_map(Value::as_i64).sum()
+            reasons
+                .as_object()
+                .into_iter()
+                .flat_map(|map| map.values())
+                .filter_map(Value::as_i64)
+                .sum()
         };
         counted += outcomes["applied"].as_i64().unwrap_or_default();
         counted += sum(&outcomes["ignored"]) + sum(&outcomes["rejected"]);
     }
     assert_eq!(counted, 400, "every event had its effect in one of the two");
-    Tables::read(&deployment.base).await?.assert_same(&expected, "two workers");
+    Tables::read(&deployment.base)
+        .await?
+        .assert_same(&expected, "two workers");
     Ok(())
 }
 

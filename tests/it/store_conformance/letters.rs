@@ -107,7 +107,10 @@ async fn a_message_is_buried_once_however_often_it_is_delivered(base: Base) -> R
     let mut stream = Stream::new();
     bad(&mut stream);
     let twice = stream.messages[0].clone();
-    assert_eq!(said(&apply(&applier, &[twice.clone(), twice]).await?), ["dead undecodable"; 2]);
+    assert_eq!(
+        said(&apply(&applier, &[twice.clone(), twice]).await?),
+        ["dead undecodable"; 2]
+    );
     let expected = [
         "dead undecodable",
         "dead time_in_future",
