@@ -1,5 +1,13 @@
 //! Tests with real parts: nats-server and PostgreSQL run as children of the tests, on random ports, in temporary folders.
 
 mod broker;
+mod commands;
+mod deployment;
+mod end_to_end;
+mod fixtures;
 mod harness;
+mod plans;
+mod store_conformance;
 mod topology;
+mod workers;
+mod world;

@@ -284,6 +284,10 @@ fn rules_of_customers_and_sources() {
                 "source = \"a\"\nkey_prefix = \"\\u0000\"",
                 "\"key_prefix\" in [[source]] contains a control character",
             ),
+            (
+                "source = \"a\"\nkey_prefix = \"x\"\n[worker]\nuser_id_is_email = true",
+                "\"key_prefix\" in [[source]] makes keys that are no addresses",
+            ),
         ],
     );
 }

@@ -12,12 +12,44 @@ use crate::workers::history;
 use crate::world::{Base, Tables, apply_cut, cloud_event, on_both};
 
 on_both!(
+    the_golden_events_reach_the_ledger,
     all_types_in_all_forms,
     a_published_history_ends_in_the_tables_of_the_fold,
     duplicates_inside_and_outside_the_window,
     the_largest_payload_is_an_event_like_any_other,
     a_rest_that_drains_twice_does_nothing,
 );
+
+/// What the decoder is tested on passes through a real broker unharmed.
+async fn the_golden_events_reach_the_ledger(base: Base) -> Result<()> {
+    let mut deployment = Deployment::around(base).await?;
+    // Some happen on a day that the clock of this machine may not have reached.
+    deployment.set("ROLLCALL__WORKER__MAX_FUTURE", "365d");
+    // Publishing nothing makes the stream.
+    deployment.publish(&[]).await?;
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/events");
+    let mut published = 0;
+    for file in std::fs::read_dir(folder)? {
+        let fixture: Value = serde_json::from_slice(&std::fs::read(file?.path())?)?;
+        let headers = fixture["headers"].as_object().context("headers")?;
+        let headers: Vec<(&str, &str)> = headers
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
+            .collect();
+        let (subject, payload) = (fixture["subject"].as_str(), fixture["payload"].as_str());
+        let (subject, payload) = (subject.context("a subject")?, payload.context("a payload")?);
+        assert!(
+            !deployment.put(subject, &headers, payload.as_bytes()).await?,
+            "a message of its own"
+        );
+        published += 1;
+    }
+    assert!(published >= 27, "one for each type and form");
+    let counts = deployment.drain().await?;
+    assert_eq!(counts["dead"], json!({}), "{counts}");
+    assert_eq!(deployment.base.number("count(*)", "@ledger").await?, published);
+    Ok(())
+}
 
 /// One of each type and a user who stays: type and data, in order.
 fn script(name: &str) -> Vec<(&'static str, Value)> {
@@ -153,7 +185,7 @@ async fn duplicates_inside_and_outside_the_window(base: Base) -> Result<()> {
     let inside = again["duplicates"].as_i64().context("a count")?;
     assert!((0..=2).contains(&inside), "{again}");
     let stored_again = wait_for("the end of the window", PATIENCE, async || {
-        let again = deployment.publish(&lines).await.ok()?;
+        let again = deployment.publish(&lines[..1]).await.ok()?;
         (again["duplicates"] == json!(0)).then_some(())
     });
     stored_again.await?;
@@ -169,7 +201,7 @@ async fn duplicates_inside_and_outside_the_window(base: Base) -> Result<()> {
     );
     let counts = deployment.drain().await?;
     assert_eq!(counts["outcomes"]["applied"], json!(2), "{counts}");
-    assert!(counts["outcomes"]["duplicate"].as_i64() >= Some(3), "{counts}");
+    assert!(counts["outcomes"]["duplicate"].as_i64() >= Some(2), "{counts}");
     assert_eq!(deployment.base.line(&["phone", "version"], "@profiles").await?, "1 2");
     assert_eq!(deployment.base.number("count(*)", "@ledger").await?, 2);
     assert!(deployment.dead_letters().await?.is_empty());

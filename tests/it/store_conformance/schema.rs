@@ -97,7 +97,7 @@ async fn columns(base: &Base, table: &str) -> Result<Vec<String>> {
 async fn public_rows_are_unique_and_found_by_email(base: Base) -> Result<()> {
     base.store().await?;
     let id = |n: u32| format!("00000000-0000-7000-8000-{n:012}");
-    let time = "2026-03-01T00:00:00.000000Z";
+    let time = "2020-03-01T00:00:00.000000Z";
     let deleted = format!("'{time}'");
     let profile = async |n: u32, kind: &str, deleted_at: &str| {
         base.execute(&format!(

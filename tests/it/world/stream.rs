@@ -21,9 +21,14 @@ pub struct Message {
     pub published: OffsetDateTime,
 }
 
-/// When the tests play: 2026-03-01T00:00:00Z.
+/// When the tests play: 2020-03-01T00:00:00Z.
 pub fn epoch() -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp(1_772_323_200).expect("a time")
+    OffsetDateTime::from_unix_timestamp(1_583_020_800).expect("a time")
+}
+
+/// When messages arrive, 2030-01-01T00:00:00Z: no event of the tests lies in the future.
+fn arrival() -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(1_893_456_000).expect("a time")
 }
 
 /// A structured event that happened so many minutes after [`epoch`], from source `idp`.
@@ -64,8 +69,7 @@ impl Stream {
     /// One more message of any form.
     pub fn message(&mut self, subject: &str, headers: Vec<(String, String)>, payload: &[u8]) -> &mut Self {
         let sequence = self.messages.len() as u64 + 1;
-        // A year later: no event of the tests lies in the future.
-        let published = epoch() + time::Duration::days(365) + time::Duration::seconds(sequence as i64);
+        let published = arrival() + time::Duration::seconds(sequence as i64);
         let (subject, payload) = (subject.to_owned(), payload.to_owned());
         self.messages.push(Message {
             subject,
@@ -104,7 +108,7 @@ pub async fn apply(applier: &Applier, messages: &[Message]) -> Result<Vec<Settle
             decoded: decode(&message.incoming(), &intake),
         })
         .collect();
-    let now = epoch() + time::Duration::days(366);
+    let now = arrival() + time::Duration::days(1);
     applier
         .apply(
             &arrivals,
