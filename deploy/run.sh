@@ -110,9 +110,12 @@ demo=$target/release/examples/demo
 
 stage="starting the servers"
 make_run_folder
+declare -A servers=()
 start_nats "$run"
+servers[$nats_pid]=nats
 if [ "$database" = postgres ]; then
     start_postgres "$run"
+    servers[$pg_pid]=postgres
 else
     store_url=sqlite://$run/rollcall.db
 fi
@@ -122,16 +125,21 @@ export ROLLCALL__NATS__URL=$nats_url ROLLCALL__STORE__URL=$store_url
     printf 'export ROLLCALL__NATS__URL=%q ROLLCALL__STORE__URL=%q\n' "$nats_url" "$store_url" >"$run/env"
 )
 
-# with_worker COMMAND…: runs it as long as worker and broker live; nothing is worth waiting for without them.
-with_worker() {
+# ended_by_itself PID CODE
+ended_by_itself() {
+    local name=${servers[$1]:-a server}
+    show_log "$run/$name.log"
+    die "$name ended by itself with exit code $2"
+}
+
+# with_servers COMMAND…: runs it as long as all servers live; nothing is worth waiting for without one of them.
+with_servers() {
     local pid ended code=0
     "$@" &
     pid=$!
-    wait -n -p ended "$pid" "$worker_pid" "$nats_pid" || code=$?
+    wait -n -p ended "$pid" "${!servers[@]}" || code=$?
     [ "${ended:-}" = "$pid" ] && return "$code"
-    show_log "$run/$([ "${ended:-}" = "$worker_pid" ] && echo worker || echo nats).log"
-    say "$([ "${ended:-}" = "$worker_pid" ] && echo "the worker" || echo "nats-server") ended with exit code $code"
-    return 1
+    ended_by_itself "${ended:-}" "$code"
 }
 
 stage="playing the history"
@@ -141,12 +149,12 @@ stage="playing the history"
     die "the tables could not be made"
 }
 start "$run/worker.log" "$rollcall" --config "$top/config.toml" run
-worker_pid=$started
+servers[$started]=worker
 say "playing the year of seed $seed: $(wc -l <"$run/messages.jsonl") messages"
-with_worker "$demo" play --nats "$nats_url" --messages "$run/messages.jsonl" --played "$run/played.json"
+with_servers "$demo" play --nats "$nats_url" --messages "$run/messages.jsonl" --played "$run/played.json"
 
 stage="comparing the tables with the books"
-with_worker "$demo" check --nats "$nats_url" --store "$store_url" --rollcall "$rollcall" --config "$top/config.toml" \
+with_servers "$demo" check --nats "$nats_url" --store "$store_url" --rollcall "$rollcall" --config "$top/config.toml" \
     --books "$run/books.json" --played "$run/played.json" "${json[@]}"
 
 if [ "$once" = no ]; then
@@ -165,7 +173,6 @@ if [ "$once" = no ]; then
 
 TEXT
     code=0
-    wait -n "$worker_pid" "$nats_pid" || code=$?
-    show_log "$run/worker.log"
-    die "a server ended by itself with exit code $code"
+    wait -n -p ended "${!servers[@]}" || code=$?
+    ended_by_itself "$ended" "$code"
 fi

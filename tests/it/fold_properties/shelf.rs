@@ -1,0 +1,382 @@
+//! The tables in memory: what the store and the batch do around the product's pure functions, and nothing more.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rollcall::domain::{
+    CustomerRow, Difference, Entry, Event, EventRef, KeyRow, Person, Plan, Planned, Policy, ProfileRow, Stored,
+    StoredHolder, Verdict, World, difference, name_rows, plan, refold,
+};
+use rollcall::envelope::Envelope;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::naive;
+
+/// How many events were applied on the stored state, and how many histories' events were folded again.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Paths {
+    pub(super) fast: u64,
+    pub(super) late: u64,
+}
+
+type Identity = (String, String);
+
+#[derive(Default)]
+pub(super) struct Shelf {
+    keys: BTreeMap<String, KeyRow>,
+    ledger: BTreeMap<EventRef, (Entry, Verdict)>,
+    names: BTreeMap<EventRef, Identity>,
+    departed: BTreeMap<Uuid, Person>,
+    profiles: BTreeMap<Uuid, ProfileRow>,
+    customers: BTreeMap<Uuid, CustomerRow>,
+    minted: u128,
+}
+
+impl Shelf {
+    /// What the tables hold after these batches of events, named by index.
+    pub(super) fn arrival(
+        envelopes: &[Envelope],
+        batches: &[Vec<usize>],
+        policy: &Arc<Policy>,
+        paths: &mut Paths,
+    ) -> Result<naive::World, String> {
+        let name = |envelope: &Envelope| (envelope.event.source.clone(), envelope.id.clone());
+        let names = envelopes
+            .iter()
+            .map(|envelope| (envelope.event.reference, name(envelope)))
+            .collect();
+        let mut shelf = Self {
+            names,
+            ..Self::default()
+        };
+        for batch in batches {
+            let batch: Vec<&Envelope> = batch.iter().map(|index| &envelopes[*index]).collect();
+            shelf.apply(&batch, policy, paths)?;
+        }
+        shelf.world()
+    }
+
+    fn apply(&mut self, batch: &[&Envelope], policy: &Arc<Policy>, paths: &mut Paths) -> Result<(), String> {
+        let mut seen = BTreeSet::new();
+        let mut events: Vec<Event> = Vec::new();
+        for Envelope { event, .. } in batch {
+            if !self.ledger.contains_key(&event.reference) && seen.insert(event.reference) {
+                events.push(event.clone());
+            }
+        }
+        let rows = self.locked(&events);
+        let plan = plan(&events, &roots(&rows), &components(&rows), 100_000);
+        if !plan.too_large.is_empty() {
+            return Err("no history is too large".to_owned());
+        }
+        let late_roots: BTreeSet<&String> = plan.late.iter().flat_map(|late| &late.roots).collect();
+        let fast_rows = those(&rows, |row| !late_roots.contains(&row.root));
+        let mut changes = vec![self.fast(&fast_rows, &events, &plan, policy)];
+        paths.fast += plan.fast.len() as u64;
+        for late in &plan.late {
+            let late_rows = those(&rows, |row| late.roots.contains(&row.root));
+            changes.push(self.late(&late_rows, late, &events, &plan, policy, paths));
+        }
+        changes.into_iter().try_for_each(|change| self.write(change))
+    }
+
+    /// The rows of every component that the events touch, unknown keys included.
+    fn locked(&mut self, events: &[Event]) -> BTreeMap<String, KeyRow> {
+        let mut touched = BTreeSet::new();
+        for key in events
+            .iter()
+            .flat_map(|event| std::iter::once(event.key.as_str()).chain(event.other_key()))
+        {
+            let row = self.keys.entry(key.to_owned()).or_insert_with(|| KeyRow {
+                key: key.to_owned(),
+                root: key.to_owned(),
+                holder: StoredHolder::Unknown,
+                newest: None,
+                events: 0,
+            });
+            touched.insert(row.root.clone());
+        }
+        those(&self.keys, |row| touched.contains(&row.root))
+    }
+
+    fn fast(
+        &mut self,
+        rows: &BTreeMap<String, KeyRow>,
+        events: &[Event],
+        plan: &Plan,
+        policy: &Arc<Policy>,
+    ) -> Difference {
+        let stored = World::from_rows(rows.values(), Vec::new());
+        let mut world = stored.clone();
+        let mut order: Vec<&Event> = plan.fast.iter().map(|index| &events[*index]).collect();
+        order.sort_by(|a, b| a.position.cmp(&b.position));
+        for event in order {
+            let (verdict, _) = world.apply(event, policy);
+            self.ledger.insert(event.reference, (entry(event, policy), verdict));
+        }
+        name_rows(&mut world, &mut || mint(&mut self.minted));
+        difference(rows, &stored, &world, plan)
+    }
+
+    fn late(
+        &mut self,
+        rows: &BTreeMap<String, KeyRow>,
+        late: &Planned,
+        events: &[Event],
+        plan: &Plan,
+        policy: &Arc<Policy>,
+        paths: &mut Paths,
+    ) -> Difference {
+        let departed = self
+            .departed
+            .values()
+            .filter(|person| rows.contains_key(&person.key))
+            .cloned()
+            .collect();
+        let stored = World::from_rows(rows.values(), departed);
+        let known = self
+            .ledger
+            .extract_if(.., |_, (entry, _)| rows.contains_key(&entry.event.key));
+        let mut history: Vec<Entry> = known.map(|(_, (entry, _))| Entry { known: true, ..entry }).collect();
+        history.extend(late.events.iter().map(|index| entry(&events[*index], policy)));
+        history.sort_by(|a, b| a.event.position.cmp(&b.event.position));
+        paths.late += history.len() as u64;
+        let mut refolded = refold(&history, &stored);
+        for (entry, verdict) in history.into_iter().zip(refolded.verdicts) {
+            self.ledger.insert(entry.event.reference, (entry, verdict));
+        }
+        name_rows(&mut refolded.world, &mut || mint(&mut self.minted));
+        difference(rows, &stored, &refolded.world, plan)
+    }
+
+    /// Writes a difference; a row made twice, or changed or removed without being there, is an error.
+    fn write(&mut self, change: Difference) -> Result<(), String> {
+        self.keys
+            .extend(change.keys.into_iter().map(|row| (row.key.clone(), row)));
+        for gone in change.returned {
+            self.departed.remove(&gone);
+        }
+        for person in change.departed {
+            self.departed
+                .insert(person.row.ok_or("a departed person without a row")?, person);
+        }
+        for gone in change.gone_profiles {
+            self.profiles.remove(&gone).ok_or("a profile gone twice")?;
+        }
+        for gone in change.gone_customers {
+            self.customers.remove(&gone).ok_or("a customer gone twice")?;
+        }
+        for change in change.profiles {
+            self.profiles
+                .insert(change.row.profile_id, change.row)
+                .ok_or("a changed profile is not there")?;
+        }
+        for change in change.customers {
+            self.customers
+                .insert(change.row.customer_id, change.row)
+                .ok_or("a changed customer is not there")?;
+        }
+        for row in change.new_profiles {
+            self.profiles
+                .insert(row.profile_id, row)
+                .map_or(Ok(()), |_| Err("a profile made twice"))?;
+        }
+        for row in change.new_customers {
+            self.customers
+                .insert(row.customer_id, row)
+                .map_or(Ok(()), |_| Err("a customer made twice"))?;
+        }
+        Ok(())
+    }
+
+    /// The tables in the words of the naive fold.
+    fn world(&self) -> Result<naive::World, String> {
+        let mut world = naive::World {
+            users: BTreeMap::new(),
+            aliases: BTreeMap::new(),
+            tombstones: BTreeSet::new(),
+            verdicts: self
+                .ledger
+                .iter()
+                .map(|(id, (_, verdict))| (self.names[id].clone(), said(verdict)))
+                .collect(),
+            visits: BTreeMap::new(),
+            departed: Vec::new(),
+        };
+        let mut current = BTreeMap::new();
+        for row in self.keys.values() {
+            if let StoredHolder::Active(person) = &row.holder {
+                current.insert(person.row, row.key.clone());
+                world.users.insert(row.key.clone(), self.user(person)?);
+            }
+        }
+        for row in self.keys.values() {
+            match &row.holder {
+                StoredHolder::Alias(person) => {
+                    let key = current.get(&Some(*person)).ok_or("an alias of nobody")?;
+                    world.aliases.insert(row.key.clone(), key.clone());
+                }
+                StoredHolder::Tombstone => drop(world.tombstones.insert(row.key.clone())),
+                StoredHolder::Active(_) | StoredHolder::Unknown => {}
+            }
+        }
+        for person in self.departed.values() {
+            let deleted_at = person.deleted_at.ok_or("a departed person without a time")?;
+            world.departed.push(naive::Departed {
+                key: person.key.clone(),
+                deleted_at,
+                user: self.user(person)?,
+            });
+        }
+        let rows: usize = self
+            .people()
+            .map(|person| person.profiles.len() + person.customers.len())
+            .sum();
+        if rows != self.profiles.len() + self.customers.len() {
+            return Err("rows are left of people who are gone".to_owned());
+        }
+        Ok(world)
+    }
+
+    fn people(&self) -> impl Iterator<Item = &Person> {
+        let present = self.keys.values().filter_map(|row| match &row.holder {
+            StoredHolder::Active(person) => Some(&**person),
+            _ => None,
+        });
+        present.chain(self.departed.values())
+    }
+
+    /// A person, with the rows as the public tables have them.
+    fn user(&self, person: &Person) -> Result<naive::User, String> {
+        let (began, _) = self.ledger.get(&person.began).ok_or("a person begun by nothing")?;
+        let fields = serde_json::to_value(&person.fields).map_err(|error| error.to_string())?;
+        let mut user = naive::User {
+            provisional: person.provisional,
+            fields: fields
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+            degraded: person.degraded.clone(),
+            profiles: BTreeMap::new(),
+            customers: BTreeMap::new(),
+            version: person.version,
+            created_at: began.event.time.micros(),
+            updated_at: person.updated_at,
+            created_via: person.via.name().to_owned(),
+        };
+        for (name, profile) in &person.profiles {
+            let row = profile
+                .row
+                .and_then(|row| self.profiles.get(&row))
+                .ok_or("a profile without its row")?;
+            agrees(row, person, &user, name)?;
+            let profile = naive::Profile {
+                status: row.status.name().to_owned(),
+                organization_id: row.organization_id.clone(),
+                display_name: row.display_name.clone(),
+                created_at: row.created_at,
+                is_active: row.is_active,
+            };
+            user.profiles.insert(name.clone(), profile);
+        }
+        for (organization, customer) in &person.customers {
+            let row = customer
+                .row
+                .and_then(|row| self.customers.get(&row))
+                .ok_or("a customer without its row")?;
+            let profile = person
+                .profiles
+                .get(&customer.profile_type)
+                .and_then(|profile| profile.row);
+            let mine = (&row.user_id, &row.organization_id, row.profile_id, row.deleted_at);
+            if mine != (&person.key, organization, profile, person.deleted_at) || profile.is_none() {
+                return Err(format!("a customer row is not its person's: {row:?}, {person:?}"));
+            }
+            let customer = naive::Customer {
+                name: row.name.clone(),
+                email: row.email.clone(),
+                created_at: row.created_at,
+                updated_at: row.updated_at,
+            };
+            user.customers.insert(organization.clone(), customer);
+        }
+        Ok(user)
+    }
+}
+
+/// A new entry of the ledger.
+fn entry(event: &Event, policy: &Arc<Policy>) -> Entry {
+    Entry {
+        event: event.clone(),
+        policy: Arc::clone(policy),
+        known: false,
+    }
+}
+
+/// Whether a profile row says of its person what the person is.
+fn agrees(row: &ProfileRow, person: &Person, user: &naive::User, name: &str) -> Result<(), String> {
+    let field = |name: &str| user.fields.get(name).and_then(Value::as_str).map(str::to_owned);
+    let texts = [
+        (&row.email, field("email")),
+        (&row.username, field("username")),
+        (&row.first_name, field("first_name")),
+        (&row.last_name, field("last_name")),
+        (&row.full_name, field("full_name")),
+        (&row.phone, field("phone")),
+        (&row.external_id, field("external_id")),
+    ];
+    let place = (row.user_id.as_str(), row.profile_type.as_str(), row.deleted_at);
+    let books = (
+        row.version,
+        row.updated_at,
+        row.created_via,
+        row.degraded.iter().cloned().collect(),
+    );
+    let same = place == (person.key.as_str(), name, person.deleted_at)
+        && books == (user.version, user.updated_at, person.via.name(), user.degraded.clone())
+        && texts.iter().all(|(column, field)| *column == field);
+    if same {
+        Ok(())
+    } else {
+        Err(format!("a profile row is not its person's: {row:?}, {person:?}"))
+    }
+}
+
+fn said(verdict: &Verdict) -> naive::Verdict {
+    naive::Verdict {
+        outcome: verdict.outcome.name().to_owned(),
+        reason: verdict.reason.map(|reason| reason.name().to_owned()),
+    }
+}
+
+fn mint(minted: &mut u128) -> Uuid {
+    *minted += 1;
+    Uuid::from_u128(*minted)
+}
+
+fn those(rows: &BTreeMap<String, KeyRow>, wanted: impl Fn(&KeyRow) -> bool) -> BTreeMap<String, KeyRow> {
+    rows.iter()
+        .filter(|(_, row)| wanted(row))
+        .map(|(key, row)| (key.clone(), row.clone()))
+        .collect()
+}
+
+fn roots(rows: &BTreeMap<String, KeyRow>) -> BTreeMap<String, String> {
+    rows.values().map(|row| (row.key.clone(), row.root.clone())).collect()
+}
+
+fn components(rows: &BTreeMap<String, KeyRow>) -> BTreeMap<String, Stored> {
+    let mut components: BTreeMap<String, Stored> = BTreeMap::new();
+    for row in rows.values() {
+        let component = components.entry(row.root.clone()).or_default();
+        component.keys += 1;
+        if row.key == row.root {
+            component.newest.clone_from(&row.newest);
+            component.events = row.events;
+        }
+    }
+    components
+}
