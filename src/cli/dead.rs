@@ -17,6 +17,7 @@ const CHUNK: usize = 256;
 
 /// Commands about dead letters.
 #[derive(Debug, clap::Subcommand)]
+#[command(after_help = "Example:\n  rollcall dead list")]
 pub(super) enum Command {
     /// List what could not be applied, why, and what to do about it.
     List(ListArgs),

@@ -106,10 +106,6 @@ async fn ready(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Option<(B
     if let Some(warning) = broker.version_warning() {
         tracing::warn!("{warning}");
     }
-    let manage = wiring::manage(config);
-    broker.ensure_stream(&wiring::events(config), manage).await?;
-    broker.ensure_stream(&wiring::dead_letters(config), manage).await?;
-    broker.ensure_consumer(&wiring::consumer(config), manage).await?;
     let settings = wiring::store(config);
     let Some(store) = patiently("the database", shutdown, || async {
         Store::open(&settings)
@@ -120,6 +116,7 @@ async fn ready(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Option<(B
     else {
         return Ok(None);
     };
+    // Nothing is made at the broker before the tables are known to be there.
     match store.schema_state().await? {
         SchemaState::Current => {}
         SchemaState::Behind => {
@@ -129,6 +126,10 @@ async fn ready(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Option<(B
             return Err(Setup("the tables were made by a newer version of Rollcall: run that version").into());
         }
     }
+    let manage = wiring::manage(config);
+    broker.ensure_stream(&wiring::events(config), manage).await?;
+    broker.ensure_stream(&wiring::dead_letters(config), manage).await?;
+    broker.ensure_consumer(&wiring::consumer(config), manage).await?;
     for warning in store.durability_warnings().await? {
         tracing::warn!("{warning}");
     }

@@ -276,7 +276,13 @@ impl Person {
                 profile.display_name = display_name;
             }
             if before.1.metadata != self.fields.metadata {
-                profile.synchronised = profile::synchronised(rule, &self.fields);
+                let synchronised = profile::synchronised(rule, &self.fields);
+                // A row that is not stored yet is made with what its attributes have become.
+                for name in profile.synchronised.keys() {
+                    profile.attributes.remove(name);
+                }
+                profile.attributes.extend(synchronised.clone());
+                profile.synchronised = synchronised;
             }
         }
     }

@@ -16,8 +16,8 @@ pub struct Story {
     pub entries: Vec<usize>,
 }
 
-/// Reads `history`, sorted by position, for the person that `key` stands for at its end. Events that name the key and
-/// did nothing belong to the story; so do those of every earlier person who held a key that is now a tombstone.
+/// Reads `history`, sorted by position, for the person that `key` stands for at its end. Events that name one of
+/// their keys and did nothing belong to the story; so do those of every earlier person who held a key that is now a tombstone.
 pub fn story(history: &[Entry], key: &str) -> Story {
     let (world, lives, _) = fold(history.iter());
     let holder = world.holders.get(key).copied();
@@ -26,7 +26,10 @@ pub fn story(history: &[Entry], key: &str) -> Story {
         Some(Holder::Tombstone) | None => None,
     };
     let life = |entry: &Entry| lives.get(&entry.event.reference).map(|id| world.survivor(*id));
-    let names = |entry: &Entry| entry.event.key == key || entry.event.other_key() == Some(key);
+    let known = person.and_then(|id| world.persons.get(&id));
+    let is_theirs =
+        |name: &str| name == key || known.is_some_and(|person| person.key == name || person.aliases.contains(name));
+    let names = |entry: &Entry| is_theirs(&entry.event.key) || entry.event.other_key().is_some_and(is_theirs);
     let last = history.iter().filter(|entry| names(entry)).filter_map(life).next_back();
     let about = person.or(last);
     let entries = history

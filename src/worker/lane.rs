@@ -17,6 +17,9 @@ use crate::jetstream::{Acker, Delivery, ack_all};
 use crate::shutdown::Shutdown;
 use crate::store::StoreError;
 
+/// Contended tries after which an operator should know.
+const LONG_CONTENDED: u32 = 50;
+
 /// A delivery in hand, with the room it takes up.
 pub(super) struct InHand {
     pub(super) delivery: Delivery,
@@ -91,6 +94,9 @@ impl Lane {
                     tries += 1;
                     let class = failure::class(&error);
                     match settle(class, tries, batch.len()) {
+                        Directive::Again if tries.is_multiple_of(LONG_CONTENDED) => {
+                            tracing::warn!(%error, tries, "somebody else holds what this batch needs, still trying");
+                        }
                         Directive::Again => tracing::debug!(%error, tries, "batch contended, trying again"),
                         Directive::Halve => break End::Cut,
                         Directive::Wait if tries == 1 => {

@@ -122,7 +122,11 @@ fn arrival(dice: &mut Dice, count: usize, shuffled: bool) -> Vec<Vec<usize>> {
         order.insert(dice.below(order.len() + 1), copy);
     }
     // Mostly larger ones: a late batch folds its whole component anew, and ten thousand histories have to be quick.
-    let largest = *dice.pick(&[1, 4, 8, 8, 16, 16, 32, 100]);
+    let largest = *dice.pick(if count < 12 {
+        &[1, 2, 4, 8]
+    } else {
+        &[1, 8, 16, 16, 32, 32, 100, 100]
+    });
     let mut batches = Vec::new();
     let mut rest = order.as_slice();
     while !rest.is_empty() {

@@ -154,6 +154,12 @@ fn synchronised_attributes_follow_the_metadata() {
         row(&policy, &["created ada"], "client").attributes,
         object(json!({"tier": "free", "locale": "en"}))
     );
+    // Made and changed before it is stored: as if it had been stored in between.
+    let changed = &["created ada", r#"updated ada metadata={"locale":"fr"}"#];
+    assert_eq!(
+        row(&policy, changed, "client").attributes,
+        object(json!({"tier": "free", "locale": "fr"}))
+    );
 
     for (metadata, set, unset) in [
         (

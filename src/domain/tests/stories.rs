@@ -51,6 +51,14 @@ fn what_did_nothing_belongs_to_the_keys_it_names() {
     ];
     assert_eq!(chapters(taken, "ada"), [1, 3, 4]);
     assert_eq!(chapters(taken, "ben"), [2, 3, 5]);
+    let moved = &[
+        "created ada",
+        "renamed ada->cid",
+        "created ben",
+        "renamed cid->ben",
+        "left cid org=acme",
+    ];
+    assert_eq!(chapters(moved, "ada"), [1, 2, 4, 5]);
     assert_eq!(chapters(&["left ada org=acme", "deleted Administrator"], "ada"), [1]);
     assert_eq!(
         chapters(&["left ada org=acme", "deleted Administrator"], "Administrator"),

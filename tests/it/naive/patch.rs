@@ -88,13 +88,12 @@ pub(super) fn put<T: Into<Value>>(user: &mut User, name: &str, given: Given<T>) 
 }
 
 /// The address and its flag are one unit: a new address without its own flag resets the flag to unknown, a bad
-/// address takes the event's flag with it, and there is no flag without an address. A bad `new_email` takes it too,
-/// whatever `email` says: the flag may have been about the new one, and nobody is verified on a guess.
+/// address takes the event's flag with it, and there is no flag without an address.
 fn patch_email(user: &mut User, event: &Event) {
     let email = in_this(event, prefer_new(event, event.email("new_email"), event.email("email")));
     let flag = in_this(event, event.flag("email_verified"));
     let before = user.fields.get("email").cloned();
-    let bad_address = email == Given::Bad || (event.kind == Kind::Renamed && event.email("new_email") == Given::Bad);
+    let bad_address = email == Given::Bad;
     put(user, "email", email);
     if user.fields.get("email") != before.as_ref() {
         user.fields.remove("email_verified");

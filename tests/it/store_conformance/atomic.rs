@@ -1,7 +1,8 @@
 //! A batch is one transaction and a constant number of statements.
 
+use std::cell::RefCell;
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 
 use anyhow::{Context, Result};
 use rollcall::apply::Applier;
@@ -161,9 +162,8 @@ async fn a_failing_row_takes_its_batch_with_it(base: Base) -> Result<()> {
 
 async fn the_number_of_statements_does_not_depend_on_the_size(base: Base) -> Result<()> {
     let applier = base.applier().await?;
-    // Tracing learns of an event when it is first met, which must not be while another test listens to it too.
     apply(&applier, &first("warm", 5).messages).await?;
-    apply(&applier, &second("warm", 5).messages).await?;
+    listen();
     let mut counted = Vec::new();
     for (name, users) in [("small", 5), ("large", 500)] {
         let (begin, rest) = (first(name, users), second(name, users));
@@ -185,18 +185,9 @@ async fn the_number_of_statements_does_not_depend_on_the_size(base: Base) -> Res
 
 /// Applies the stream as one batch and returns the statements that took, as the trace event of the batch says.
 async fn statements(applier: &Applier, stream: &Stream) -> Result<u32> {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let guard = tracing::subscriber::set_default(subscriber);
-    let outcome = apply(applier, &stream.messages).await;
-    drop(guard);
-    outcome?;
-    let log = log.text();
+    LOG.take();
+    apply(applier, &stream.messages).await?;
+    let log = String::from_utf8(LOG.take())?;
     let line = log
         .lines()
         .find(|line| line.contains("batch written"))
@@ -208,18 +199,29 @@ async fn statements(applier: &Applier, stream: &Stream) -> Result<u32> {
     Ok(count.context("a count")?.parse()?)
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().expect("no writer panicked")).into_owned()
-    }
+thread_local! {
+    /// What was traced in this thread, which is the one of the test.
+    static LOG: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-impl Write for Log {
+/// Listens for the whole process: listeners of single threads that come and go beside each other miss events.
+fn listen() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter("rollcall::apply=trace")
+            .with_ansi(false)
+            .with_writer(|| ThisThread)
+            .finish();
+        tracing::subscriber::set_global_default(subscriber).expect("nobody else listens");
+    });
+}
+
+struct ThisThread;
+
+impl Write for ThisThread {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("no writer panicked").extend_from_slice(bytes);
+        LOG.with_borrow_mut(|log| log.extend_from_slice(bytes));
         Ok(bytes.len())
     }
 
