@@ -262,12 +262,16 @@ fn fields(dice: &mut Dice, data: &mut Map<String, Value>) {
         10,
         [&[json!("x-1"), json!("é".repeat(255))], &bad],
     );
+    other_fields(dice, data, &bad);
+}
+
+fn other_fields(dice: &mut Dice, data: &mut Map<String, Value>, bad: &[Value]) {
     sometimes(
         dice,
         data,
         "organization_id",
         15,
-        [&[json!("o1"), json!("o2"), json!("o3")], &bad],
+        [&[json!("o1"), json!("o2"), json!("o3")], bad],
     );
     let metadata = [
         json!({ "display_name": "Countess" }),
