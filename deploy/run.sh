@@ -8,12 +8,13 @@ usage() {
     cat <<'TEXT'
 Plays the demo history through Rollcall and shows what came of it.
 
-usage: deploy/run.sh [--once] [--json] [--postgres] [--seed N] [--no-install]
+usage: deploy/run.sh [--once] [--json] [--postgres] [--seed N] [--dev] [--no-install]
 
   --once        end after the summary; exit code 0 only if every number is as expected
   --json        print the summary as one JSON object, the last line of the output; all else goes to stderr
   --postgres    use a private PostgreSQL instead of SQLite
   --seed N      another year of the same company (default 1)
+  --dev         build without optimisation: sooner ready, slower at work
   --no-install  install nothing; say what is missing instead
 
 Without --once it keeps serving until Ctrl-C. All it makes is under target/.
@@ -24,11 +25,17 @@ once=no
 json=()
 database=sqlite
 seed=1
+release=(--release)
+built=release
 while [ $# -gt 0 ]; do
     case $1 in
         --once) once=yes ;;
         --json) json=(--json) ;;
         --postgres) database=postgres ;;
+        --dev)
+            release=()
+            built=debug
+            ;;
         --no-install) may_install=no ;;
         --seed)
             [ $# -gt 1 ] || die "--seed needs a number"
@@ -104,9 +111,9 @@ target=${CARGO_TARGET_DIR:-$top/target}
 say "building rollcall (the first time takes some minutes)"
 quiet=()
 [ -t 2 ] || quiet=(--quiet)
-cargo build "${quiet[@]}" --release --locked --bin rollcall --example demo >&2
-rollcall=$target/release/rollcall
-demo=$target/release/examples/demo
+cargo build "${quiet[@]}" "${release[@]}" --locked --bin rollcall --example demo >&2
+rollcall=$target/$built/rollcall
+demo=$target/$built/examples/demo
 
 stage="starting the servers"
 make_run_folder

@@ -1,6 +1,6 @@
 //! One batch, one transaction, an outcome per message: lock and load, decide, save, commit.
 //!
-//! The decision is pure ([`decide`]); this file only moves rows to it and from it. Nothing here acknowledges.
+//! The decision is pure (`decide` and `fold`); this file only moves rows to it and from it. Nothing here acknowledges.
 
 mod decide;
 mod fold;

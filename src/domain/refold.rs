@@ -40,9 +40,9 @@ pub fn refold(history: &[Entry], stored: &World) -> Refolded {
 }
 
 /// Which person each event was applied to.
-pub(super) type Lives = BTreeMap<EventRef, PersonId>;
+type Lives = BTreeMap<EventRef, PersonId>;
 
-pub(super) fn fold<'a>(history: impl Iterator<Item = &'a Entry>) -> (World, Lives, Vec<Verdict>) {
+fn fold<'a>(history: impl Iterator<Item = &'a Entry>) -> (World, Lives, Vec<Verdict>) {
     let mut world = World::default();
     let mut lives = Lives::new();
     let mut verdicts = Vec::new();

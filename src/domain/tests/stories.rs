@@ -59,6 +59,15 @@ fn what_did_nothing_belongs_to_the_keys_it_names() {
         "left cid org=acme",
     ];
     assert_eq!(chapters(moved, "ada"), [1, 2, 4, 5]);
+    // A rename under a key that was an alias then, to a key that is taken.
+    let refused = &[
+        "created ada",
+        "renamed ada->cid",
+        "created ben",
+        "renamed ada->ben",
+        "created ada",
+    ];
+    assert_eq!(chapters(refused, "cid"), [1, 2, 4]);
     assert_eq!(chapters(&["left ada org=acme", "deleted Administrator"], "ada"), [1]);
     assert_eq!(
         chapters(&["left ada org=acme", "deleted Administrator"], "Administrator"),
