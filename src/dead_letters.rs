@@ -9,6 +9,9 @@ use crate::domain::{Reason, hex};
 use crate::envelope::Incoming;
 use crate::store::{LedgerRow, Letter};
 
+/// Longest header of ours, in characters.
+const LINE_MAX: usize = 1024;
+
 /// Prefix of the headers that are ours.
 const OURS: &str = "Rollcall-";
 
@@ -86,7 +89,7 @@ impl Undertaker {
             stream_sequence: account.sequence as i64,
             identity: account.identity.map(|(source, id)| (source.to_owned(), id.to_owned())),
             error: account.error.to_owned(),
-            subject: format!("{}.{}", self.subject_prefix, account.subject),
+            subject: format!("{}.{}", self.subject_prefix, literal(account.subject)),
             headers,
             payload,
         }
@@ -94,7 +97,9 @@ impl Undertaker {
 
     /// One letter per message, however often it is delivered. The time tells a stream from its successor of the same name.
     fn message_id(&self, sequence: u64, published: OffsetDateTime) -> String {
-        format!("dlq:{}:{sequence}:{}", self.stream, published.unix_timestamp_nanos())
+        // In microseconds, because that is what the ledger keeps of it.
+        let micros = published.unix_timestamp_nanos() / 1_000;
+        format!("dlq:{}:{sequence}:{micros}", self.stream)
     }
 
     fn account_headers(&self, account: &Account<'_>) -> Vec<(String, String)> {
@@ -104,7 +109,7 @@ impl Undertaker {
             ("Remedy", account.reason.remedy().to_owned()),
             ("Error", one_line(account.error)),
             ("Stream", self.stream.clone()),
-            ("Subject", account.subject.to_owned()),
+            ("Subject", one_line(account.subject)),
             ("Sequence", account.sequence.to_string()),
             ("Time", time_text(account.published)),
             ("Attempts", "1".to_owned()),
@@ -136,7 +141,7 @@ fn carried_over((name, value): &(String, String)) -> Option<(String, String)> {
     if lower.starts_with("nats-") {
         return Some((format!("{OURS}Original-{name}"), one_line(value)));
     }
-    Some((name.clone(), one_line(value)))
+    Some((name.clone(), value.replace(char::is_control, " ")))
 }
 
 /// The value of a header, by name in lower case.
@@ -204,7 +209,59 @@ fn time_text(time: OffsetDateTime) -> String {
     time.format(&Rfc3339).unwrap_or_default()
 }
 
-/// A header is one line.
+/// A header of ours is one line that leaves room for the others.
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .take(LINE_MAX)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+/// A subject that can be published to: the broker delivers some that it would not take from us.
+fn literal(subject: &str) -> String {
+    let clean = |c: char| {
+        if c.is_control() || c.is_whitespace() || matches!(c, '*' | '>') {
+            '_'
+        } else {
+            c
+        }
+    };
+    let tokens = subject
+        .split('.')
+        .map(|token| token.chars().map(clean).collect::<String>());
+    let tokens = tokens.map(|token| if token.is_empty() { "_".to_owned() } else { token });
+    tokens.collect::<Vec<_>>().join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_can_be_published_whatever_its_message_brought() {
+        let headers = [
+            ("Nats-Msg-Id".to_owned(), "x".repeat(64_000)),
+            ("bad name".to_owned(), "1".to_owned()),
+            ("X-Lines".to_owned(), "a\r\nb".to_owned()),
+            ("Rollcall-Reason".to_owned(), "forged".to_owned()),
+        ];
+        let message = Incoming {
+            subject: "user.created.\u{1}.*",
+            headers: &headers,
+            payload: b"{}",
+            stream: "USERS",
+            sequence: 7,
+            published: OffsetDateTime::UNIX_EPOCH,
+        };
+        let undertaker = Undertaker {
+            subject_prefix: "dead".to_owned(),
+            stream: "USERS".to_owned(),
+        };
+        let letter = undertaker.bury(&message, Reason::Undecodable, "odd", None, OffsetDateTime::UNIX_EPOCH);
+        assert_eq!(letter.subject, "dead.user.created._._");
+        assert_eq!(our_header(&letter.headers, "reason"), Some("undecodable"));
+        assert_eq!(our_header(&letter.headers, "message-id").map(str::len), Some(LINE_MAX));
+        assert_eq!(header(&letter.headers, "x-lines"), Some("a  b"));
+        assert_eq!(header(&letter.headers, "bad name"), None);
+    }
 }

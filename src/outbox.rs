@@ -25,6 +25,10 @@ const FRAMING: usize = 4096;
 /// Headers of one message at most, in bytes: the server takes 64 KiB.
 const HEADERS_MAX: usize = 60 * 1024;
 
+/// Longest header of a message in reduced form, in characters.
+const REDUCED_MAX: usize = 256;
+const OMITTED: &str = "omitted, see stream and sequence";
+
 /// What the relay works with.
 pub struct Relay {
     /// Where the messages wait.
@@ -96,16 +100,76 @@ impl Relay {
             if rows.is_empty() {
                 return Ok(published);
             }
-            let ids: Vec<i64> = rows.iter().map(|row| row.outbox_id).collect();
-            let mut window = self.publisher.window(IN_FLIGHT, PATIENCE);
-            for row in rows {
-                window.push(outgoing(row, self.max_payload)).await?;
+            published += rows.len() as u64;
+            match self.publish(&rows).await {
+                Ok(()) => {
+                    let ids: Vec<i64> = rows.iter().map(|row| row.outbox_id).collect();
+                    self.store.published(&ids).await?;
+                }
+                Err(error) if error.is_transient() => return Err(error.into()),
+                Err(_) => self.publish_singly(rows).await?,
             }
-            window.finish().await?;
-            self.store.published(&ids).await?;
-            published += ids.len() as u64;
         }
     }
+
+    async fn publish(&self, rows: &[OutboxRow]) -> Result<(), BrokerError> {
+        let mut window = self.publisher.window(IN_FLIGHT, PATIENCE);
+        for row in rows {
+            window.push(outgoing(row.clone(), self.max_payload)).await?;
+        }
+        window.finish().await.map(|_| ())
+    }
+
+    /// One message that the broker will never take as it is must not hold up the others: it goes in reduced form.
+    async fn publish_singly(&self, rows: Vec<OutboxRow>) -> Result<(), RelayError> {
+        for row in rows {
+            let message = outgoing(row.clone(), self.max_payload);
+            if let Err(error) = self.publisher.publish_patiently(&message, PATIENCE).await {
+                if error.is_transient() {
+                    return Err(error.into());
+                }
+                tracing::warn!(
+                    message_id = row.message_id,
+                    error = failure::chain(&error),
+                    "sent in reduced form"
+                );
+                self.publisher.publish_patiently(&reduced(&row), PATIENCE).await?;
+            }
+            self.store.published(&[row.outbox_id]).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What can be published of any message: our own headers, cut, on a subject of two tokens.
+fn reduced(row: &OutboxRow) -> Outgoing {
+    let prefix = row.subject.split('.').next().unwrap_or("dead");
+    let cut = |text: &str| {
+        let plain = text.chars().take(REDUCED_MAX);
+        plain
+            .map(|c| if c.is_ascii_graphic() { c } else { ' ' })
+            .collect::<String>()
+    };
+    let ours = row
+        .headers
+        .iter()
+        .filter(|(name, _)| name.starts_with("Rollcall-") && !name.starts_with("Rollcall-Original-"));
+    let mut headers: Vec<(String, String)> = ours.map(|(name, value)| (name.clone(), cut(value))).collect();
+    headers.push(("Rollcall-Headers".to_owned(), OMITTED.to_owned()));
+    refer(&mut headers, &row.payload);
+    Outgoing {
+        subject: format!("{prefix}.user"),
+        headers,
+        payload: Bytes::new(),
+        message_id: row.message_id.clone(),
+    }
+}
+
+/// Says where a payload that does not come along can be found, and proves which it is.
+fn refer(headers: &mut Vec<(String, String)>, payload: &[u8]) {
+    headers.push(("Rollcall-Payload".to_owned(), OMITTED.to_owned()));
+    headers.push(("Rollcall-Payload-Bytes".to_owned(), payload.len().to_string()));
+    headers.push(("Rollcall-Payload-Sha256".to_owned(), hex(&Sha256::digest(payload))));
 }
 
 /// A message that fits the broker alone may not fit with what a dead letter says about it. A payload is then referred to
@@ -114,18 +178,10 @@ fn outgoing(row: OutboxRow, max_payload: usize) -> Outgoing {
     let mut headers = row.headers;
     if size(&headers) > HEADERS_MAX {
         headers.retain(|(name, _)| name.starts_with("Rollcall-") && !name.starts_with("Rollcall-Original-"));
-        headers.push((
-            "Rollcall-Headers".to_owned(),
-            "omitted, see stream and sequence".to_owned(),
-        ));
+        headers.push(("Rollcall-Headers".to_owned(), OMITTED.to_owned()));
     }
     let payload = if size(&headers) + row.payload.len() + FRAMING > max_payload {
-        headers.push((
-            "Rollcall-Payload".to_owned(),
-            "omitted, see stream and sequence".to_owned(),
-        ));
-        headers.push(("Rollcall-Payload-Bytes".to_owned(), row.payload.len().to_string()));
-        headers.push(("Rollcall-Payload-Sha256".to_owned(), hex(&Sha256::digest(&row.payload))));
+        refer(&mut headers, &row.payload);
         Bytes::new()
     } else {
         Bytes::from(row.payload)
@@ -178,5 +234,16 @@ mod tests {
         let names: Vec<&str> = message.headers.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["Rollcall-Reason", "Rollcall-Headers"]);
         assert_eq!(message.payload.len(), 10);
+    }
+
+    #[test]
+    fn the_reduced_form_fits_whatever_came() {
+        let mut odd = row(2_000_000);
+        odd.subject = "dead.user.created.\u{1}".to_owned();
+        odd.headers
+            .push(("Rollcall-Message-Id".to_owned(), "é\n".repeat(64 * 1024)));
+        let message = reduced(&odd);
+        assert_eq!((message.subject.as_str(), message.payload.len()), ("dead.user", 0));
+        assert!(size(&message.headers) < 4096);
     }
 }

@@ -138,12 +138,9 @@ impl<'a> Batch<'a> {
             .collect()
     }
 
-    /// Settles what the ledger has already, and further copies within the batch: the first stored wins.
+    /// Settles what the ledger has already: the first stored wins.
     pub(super) fn drop_known(&mut self, known: &[Known], undertaker: &Undertaker, now: OffsetDateTime) {
-        let known: BTreeMap<(&str, &str), &Known> = known
-            .iter()
-            .map(|known| ((known.source.as_str(), known.event_id.as_str()), known))
-            .collect();
+        let known = by_identity(known);
         let mut fresh = std::mem::take(&mut self.fresh);
         fresh.retain(|&index| {
             let Some(envelope) = self.envelope(index) else {
@@ -157,7 +154,13 @@ impl<'a> Batch<'a> {
             false
         });
         self.fresh = fresh;
+    }
+
+    /// Settles further copies within the batch, when it is known what became of the first.
+    pub(super) fn settle_copies(&mut self, known: &[Known], undertaker: &Undertaker, now: OffsetDateTime) {
+        let known = by_identity(known);
         for (index, first) in std::mem::take(&mut self.copies) {
+            let fate = self.settled[first];
             let (Some(copy), Some(first)) = (self.envelope(index), self.envelope(first)) else {
                 continue;
             };
@@ -166,7 +169,13 @@ impl<'a> Batch<'a> {
                 (&known.content[..], known.position.time())
             });
             let same = content == copy.content && (!copy.states_time || time == copy.event.time);
-            self.settle_copy(index, same, undertaker, now);
+            match fate {
+                // The first never entered the ledger, so there is nothing that this could be a copy of.
+                Some(Settled::Dead(reason @ Reason::ComponentTooLarge)) => {
+                    self.bury(index, reason, reason.meaning(), undertaker, now);
+                }
+                _ => self.settle_copy(index, same, undertaker, now),
+            }
         }
     }
 
@@ -201,4 +210,11 @@ impl<'a> Batch<'a> {
         }
         plan
     }
+}
+
+fn by_identity(known: &[Known]) -> BTreeMap<(&str, &str), &Known> {
+    known
+        .iter()
+        .map(|known| ((known.source.as_str(), known.event_id.as_str()), known))
+        .collect()
 }

@@ -158,7 +158,8 @@ impl Batch<'_> {
             verdict,
             policy_id: terms.policy_id,
             late: path == Path::Late,
-            subject: message.subject.to_owned(),
+            // The broker delivers subjects that PostgreSQL could not keep.
+            subject: message.subject.replace(char::is_control, "_"),
             stream_sequence: message.sequence as i64,
             published: message.published,
         });

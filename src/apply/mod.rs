@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::dead_letters::Undertaker;
 use crate::domain::{Policy, Reason};
 use crate::envelope::{Envelope, Incoming, Refusal};
-use crate::store::{Decided, Session, Store, StoreError};
+use crate::store::{Decided, Session, Store, StoreError, Tx};
 
 pub use fold::recalled;
 
@@ -138,7 +138,7 @@ impl Applier {
                 let keys = loaded.late_keys(&plan);
                 loaded.departed = tx.departed(&keys).await?;
                 loaded.history = tx.history(&keys).await?;
-                loaded.policies = self.policies_of(&loaded.history).await?;
+                loaded.policies = self.policies_of(&mut tx, &loaded.history).await?;
             }
             let mut terms = Terms {
                 policy: &self.policy,
@@ -148,6 +148,7 @@ impl Applier {
                 mint: givens.mint,
             };
             decided = batch.decide(&plan, &loaded, &mut terms)?;
+            batch.settle_copies(&known, &self.undertaker, givens.now);
         }
         decided.letters.append(&mut batch.letters);
         // A message that is delivered twice within a batch is buried once.
@@ -161,7 +162,11 @@ impl Applier {
         Ok(batch.into_settled())
     }
 
-    async fn policies_of(&self, history: &[crate::store::LedgerRow]) -> Result<BTreeMap<i64, Arc<Policy>>, StoreError> {
+    async fn policies_of(
+        &self,
+        tx: &mut Tx<'_>,
+        history: &[crate::store::LedgerRow],
+    ) -> Result<BTreeMap<i64, Arc<Policy>>, StoreError> {
         let missing: Vec<i64> = {
             let cached = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
             let ids: BTreeSet<i64> = history.iter().map(|row| row.policy_id).collect();
@@ -170,7 +175,7 @@ impl Applier {
         let found = if missing.is_empty() {
             BTreeMap::new()
         } else {
-            self.store.policies(&missing).await?
+            tx.policies(&missing).await?
         };
         let mut cached = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
         cached.extend(found.into_iter().map(|(id, policy)| (id, Arc::new(policy))));

@@ -45,7 +45,13 @@ struct Line<'a> {
 
 pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
     let store = Store::open(&wiring::store(config)).await?;
-    let explained = explain(&store, &args.user_id).await?;
+    // Keys are stored as they are folded on entry.
+    let key = if config.worker.user_id_is_email {
+        args.user_id.to_lowercase()
+    } else {
+        args.user_id.clone()
+    };
+    let explained = explain(&store, &key).await?;
     store.close().await;
     if !args.json {
         say(&headline(&args.user_id, explained.holder, explained.person.as_ref()))?;

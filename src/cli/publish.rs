@@ -37,9 +37,10 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
-    let from_stdin = args.file == Path::new("-");
+    // A pipe can be read once only.
+    let from_pipe = args.file == Path::new("-") || std::fs::metadata(&args.file).is_ok_and(|file| !file.is_file());
     // A bad line of a file is found before the first event is on its way.
-    let total = if from_stdin { None } else { Some(validate(&args.file)?) };
+    let total = if from_pipe { None } else { Some(validate(&args.file)?) };
     let broker = jetstream::connect(&wiring::broker(config)).await?;
     broker
         .ensure_stream(&wiring::events(config), wiring::manage(config))
@@ -165,7 +166,7 @@ fn message(line: &str) -> anyhow::Result<Outgoing> {
             subject: subject(kind, "type")?,
             headers: vec![("Content-Type".to_owned(), "application/cloudevents+json".to_owned())],
             payload: Bytes::copy_from_slice(line.as_bytes()),
-            message_id: one_line(&format!("{source} {id}")),
+            message_id: message_id(&source, &id),
         });
     }
     let (Some(name), Some(data)) = (parsed.subject, parsed.data) else {
@@ -189,9 +190,13 @@ fn subject(name: String, field: &str) -> anyhow::Result<String> {
     bail!("{field} must begin with \"user.\" and have no blanks or wildcards")
 }
 
-/// Header values are one line; an id with controls in it is refused later, by the worker, with a dead letter.
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+/// Source and id. Where a blank in them would make that ambiguous, or a control would break the header, their hash.
+fn message_id(source: &str, id: &str) -> String {
+    let odd = |c: char| c.is_whitespace() || c.is_control();
+    if source.contains(odd) || id.contains(odd) {
+        return hex(&Sha256::digest(format!("{}:{source}{id}", source.len())));
+    }
+    format!("{source} {id}")
 }
 
 #[cfg(test)]
@@ -207,6 +212,17 @@ mod tests {
             ("user.created", "s 1")
         );
         assert_eq!(message.payload, line.as_bytes());
+    }
+
+    #[test]
+    fn blanks_in_source_or_id_do_not_make_two_events_one() {
+        let id = |source: &str, id: &str| {
+            let line =
+                format!(r#"{{"specversion":"1.0","type":"user.created","source":"{source}","id":"{id}","data":{{}}}}"#);
+            message(&line).expect("a good line").message_id
+        };
+        assert_ne!(id("a", "b c"), id("a b", "c"));
+        assert_eq!(id("a", "b c").len(), 64);
     }
 
     #[test]

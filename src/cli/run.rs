@@ -12,10 +12,10 @@ use super::{Setup, print_json, say};
 use crate::apply::Applier;
 use crate::config::Config;
 use crate::failure;
-use crate::jetstream::{self, Broker};
+use crate::jetstream::{self, Broker, BrokerError};
 use crate::outbox::Relay;
 use crate::shutdown::Shutdown;
-use crate::store::{SchemaState, Store};
+use crate::store::{SchemaState, Store, StoreError};
 use crate::worker::tally::Counts;
 use crate::worker::{self, Until};
 use crate::{clock, wiring};
@@ -116,7 +116,16 @@ async fn ready(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Option<(B
     else {
         return Ok(None);
     };
-    // Nothing is made at the broker before the tables are known to be there.
+    let prepared = patiently("broker and database", shutdown, || async {
+        prepare(config, &broker, &store)
+            .await
+            .map_err(|error| (is_away(&error), error))
+    });
+    Ok(prepared.await?.map(|()| (broker, store)))
+}
+
+/// Makes the topology, once the tables are known to be there: nothing is made for a worker that cannot work.
+async fn prepare(config: &Config, broker: &Broker, store: &Store) -> anyhow::Result<()> {
     match store.schema_state().await? {
         SchemaState::Current => {}
         SchemaState::Behind => {
@@ -133,7 +142,15 @@ async fn ready(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Option<(B
     for warning in store.durability_warnings().await? {
         tracing::warn!("{warning}");
     }
-    Ok(Some((broker, store)))
+    Ok(())
+}
+
+/// Whether broker or database is merely away at the moment.
+fn is_away(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<BrokerError>()
+        .is_some_and(BrokerError::is_transient)
+        || error.downcast_ref::<StoreError>().is_some_and(StoreError::is_away)
 }
 
 /// Tries until it succeeds, the error is final (the flag says whether waiting helps), or we are stopped.

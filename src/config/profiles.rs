@@ -83,6 +83,15 @@ fn profile(
     }
     display_name(check, section.key("display_name"), &low.display_name);
     let (attributes, backfill_attributes) = attributes(check, section.key("attributes"), low.attributes);
+    for key in &low.synchronised {
+        if attributes.contains_key(key) || backfill_attributes.contains_key(key) {
+            check.report(
+                section.key("synchronised"),
+                format_args!("contains {key:?}, which is an attribute of new profiles as well"),
+                "take it out of one of the two",
+            );
+        }
+    }
     ProfileType {
         name,
         initial_status: low.initial_status,

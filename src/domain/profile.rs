@@ -85,9 +85,23 @@ pub(super) fn synchronised(rule: &ProfileRule, fields: &Fields) -> Map<String, V
             metadata
                 .get(name)
                 .filter(|value| !value.is_null())
-                .map(|value| (name.clone(), value.clone()))
+                .map(|value| (name.clone(), without_nulls(value)))
         })
         .collect()
+}
+
+/// SQLite patches JSON by a rule in which a null removes; so that both databases store the same, none is kept.
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(object) => Value::Object(
+            object
+                .iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(key, value)| (key.clone(), without_nulls(value)))
+                .collect(),
+        ),
+        other => other.clone(),
+    }
 }
 
 /// The first present source; the key when all are absent.

@@ -121,7 +121,8 @@ fn hand_over_rows(world: &mut World, stored: &World, pairs: &[(PersonId, PersonI
             customer.row = take(known.customers.get(organization).and_then(|known| known.row));
         }
     }
-    let mut made: BTreeMap<(EventRef, &str), Uuid> = BTreeMap::new();
+    let mut made_profiles: BTreeMap<(EventRef, &str), Uuid> = BTreeMap::new();
+    let mut made_customers: BTreeMap<(EventRef, &str), Uuid> = BTreeMap::new();
     for known in stored.persons.values() {
         let profiles = known
             .profiles
@@ -131,18 +132,19 @@ fn hand_over_rows(world: &mut World, stored: &World, pairs: &[(PersonId, PersonI
             .customers
             .iter()
             .filter_map(|(name, c)| Some(((c.made_by, name.as_str()), c.row?)));
-        made.extend(profiles.chain(customers));
+        made_profiles.extend(profiles);
+        made_customers.extend(customers);
     }
     for person in world.persons.values_mut() {
         for (name, profile) in person.profiles.iter_mut().filter(|(_, profile)| profile.row.is_none()) {
-            profile.row = take(made.get(&(profile.made_by, name.as_str())).copied());
+            profile.row = take(made_profiles.get(&(profile.made_by, name.as_str())).copied());
         }
         for (name, customer) in person
             .customers
             .iter_mut()
             .filter(|(_, customer)| customer.row.is_none())
         {
-            customer.row = take(made.get(&(customer.made_by, name.as_str())).copied());
+            customer.row = take(made_customers.get(&(customer.made_by, name.as_str())).copied());
         }
     }
 }

@@ -31,7 +31,7 @@ pub enum StoreError {
     },
     /// The task at work on it died of a bug; nothing of it was committed.
     #[error("a unit of work died: {0}")]
-    Died(String),
+    Died(&'static str),
     /// The settings cannot be used.
     #[error("the store URL cannot be used: {0}")]
     Settings(String),

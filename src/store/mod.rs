@@ -274,6 +274,14 @@ impl Tx<'_> {
         on_both!(self, Self, inner => inner.departed(keys).await)
     }
 
+    /// The policies with these numbers, read on this connection: a second one might not be had while this one waits.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn policies(&mut self, ids: &[i64]) -> Result<BTreeMap<i64, Policy>, StoreError> {
+        on_both!(self, Self, inner => inner.policies(ids).await)
+    }
+
     /// Writes a whole batch in a number of statements that does not depend on its size.
     ///
     /// # Errors

@@ -17,9 +17,6 @@ use crate::jetstream::{Acker, Delivery, ack_all};
 use crate::shutdown::Shutdown;
 use crate::store::StoreError;
 
-/// Contended tries after which an operator should know.
-const LONG_CONTENDED: u32 = 50;
-
 /// A delivery in hand, with the room it takes up.
 pub(super) struct InHand {
     pub(super) delivery: Delivery,
@@ -93,18 +90,16 @@ impl Lane {
                 Some(Err(error)) => {
                     tries += 1;
                     let class = failure::class(&error);
-                    match settle(class, tries, batch.len()) {
-                        Directive::Again if tries.is_multiple_of(LONG_CONTENDED) => {
-                            tracing::warn!(%error, tries, "somebody else holds what this batch needs, still trying");
-                        }
+                    let directive = settle(class, tries, batch.len());
+                    match directive {
                         Directive::Again => tracing::debug!(%error, tries, "batch contended, trying again"),
                         Directive::Halve => break End::Cut,
-                        Directive::Wait if tries == 1 => {
+                        Directive::Wait if !pauses.waited => {
                             tracing::warn!(%error, events = batch.len(), "the database does not take events, waiting for it");
                         }
                         Directive::Wait => tracing::debug!(%error, tries, "the database still does not take events"),
                     }
-                    if !self.pause(pauses.next(class), &batch).await {
+                    if !self.pause(pauses.next(directive), &batch).await {
                         break End::GivenUp;
                     }
                 }
@@ -175,7 +170,7 @@ impl Lane {
             tokio::select! {
                 result = &mut task => {
                     // A task that died took its transaction with it: nothing is committed.
-                    return Some(result.unwrap_or_else(|died| Err(StoreError::Died(died.to_string()))));
+                    return Some(result.unwrap_or_else(|died| Err(StoreError::Died(if died.is_panic() { "it panicked" } else { "it was cancelled" }))));
                 }
                 () = self.shutdown.hard.cancelled() => return None,
                 _ = alive.tick() => keep(batch).await,
@@ -209,14 +204,14 @@ struct Pauses {
 }
 
 impl Pauses {
-    fn next(&mut self, class: failure::Class) -> Duration {
-        let (pauses, least, most) = match class {
-            failure::Class::Contended => (
+    fn next(&mut self, directive: Directive) -> Duration {
+        let (pauses, least, most) = match directive {
+            Directive::Again | Directive::Halve => (
                 &mut self.contended,
                 Duration::from_millis(2),
                 Duration::from_millis(100),
             ),
-            failure::Class::World => {
+            Directive::Wait => {
                 self.waited = true;
                 (&mut self.world, Duration::from_millis(100), Duration::from_secs(5))
             }

@@ -10,6 +10,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
@@ -144,7 +145,10 @@ impl Puller {
         loop {
             let room = tokio::select! {
                 biased;
-                () = shutdown.soft.cancelled() => return Ok(()),
+                () = shutdown.soft.cancelled() => {
+                    hand_back_buffered(&mut deliveries).await;
+                    return Ok(());
+                }
                 // No lane ends while its queue is open, unless it died.
                 Some(ended) = lanes.join_next() => return Err(died(ended)),
                 room = Arc::clone(&self.count).acquire_owned() => room,
@@ -152,7 +156,10 @@ impl Puller {
             let Ok(room) = room else { return Ok(()) };
             let delivery = tokio::select! {
                 biased;
-                () = shutdown.soft.cancelled() => return Ok(()),
+                () = shutdown.soft.cancelled() => {
+                    hand_back_buffered(&mut deliveries).await;
+                    return Ok(());
+                }
                 Some(ended) = lanes.join_next() => return Err(died(ended)),
                 delivery = deliveries.next() => delivery?,
                 () = tokio::time::sleep(QUIET), if settings.until == Until::Drained => {
@@ -168,6 +175,7 @@ impl Puller {
                 biased;
                 () = shutdown.soft.cancelled() => {
                     lane::hand_back(delivery).await;
+                    hand_back_buffered(&mut deliveries).await;
                     return Ok(());
                 }
                 kib = Arc::clone(&self.kib).acquire_many_owned(kib) => kib,
@@ -204,6 +212,13 @@ impl Puller {
             Err(error) if error.is_transient() => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// What the client has already received would otherwise come again only after the ack wait.
+async fn hand_back_buffered(deliveries: &mut Deliveries) {
+    while let Some(Ok(delivery)) = deliveries.next().now_or_never() {
+        lane::hand_back(delivery).await;
     }
 }
 

@@ -5,6 +5,9 @@ use crate::failure::Class;
 /// How often a contended batch is tried whole before it is cut.
 const WHOLE_TRIES: u32 = 4;
 
+/// How often an event that is alone is tried at once before it waits longer.
+const ALONE_TRIES: u32 = 20;
+
 /// What to do with a batch that was not committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Directive {
@@ -22,6 +25,7 @@ pub fn settle(class: Class, tries: u32, events: usize) -> Directive {
     match class {
         Class::World => Directive::Wait,
         Class::Contended if tries >= WHOLE_TRIES && events > 1 => Directive::Halve,
+        Class::Contended if tries >= ALONE_TRIES => Directive::Wait,
         Class::Contended => Directive::Again,
     }
 }
@@ -39,7 +43,8 @@ mod tests {
             (Class::Contended, 3, 1_000, Directive::Again),
             (Class::Contended, 4, 1_000, Directive::Halve),
             (Class::Contended, 4, 2, Directive::Halve),
-            (Class::Contended, 1_000, 1, Directive::Again),
+            (Class::Contended, 19, 1, Directive::Again),
+            (Class::Contended, 20, 1, Directive::Wait),
         ] {
             assert_eq!(
                 settle(class, tries, events),

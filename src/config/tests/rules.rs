@@ -288,6 +288,10 @@ fn rules_of_customers_and_sources() {
                 "source = \"a\"\nkey_prefix = \"x\"\n[worker]\nuser_id_is_email = true",
                 "\"key_prefix\" in [[source]] makes keys that are no addresses",
             ),
+            (
+                "source = \"a\"\n[[profiles]]\ntype = \"t\"\nsynchronised = [\"k\"]\nattributes = { k = 1 }",
+                "\"synchronised\" in [[profiles]] contains \"k\", which is an attribute of new profiles as well",
+            ),
         ],
     );
 }

@@ -161,6 +161,13 @@ fn synchronised_attributes_follow_the_metadata() {
         object(json!({"tier": "free", "locale": "fr"}))
     );
 
+    // A null inside is nothing: both databases would otherwise keep something else.
+    let nulls = &[r#"created ada metadata={"plan":{"a":null,"b":{"c":null}}}"#];
+    assert_eq!(
+        row(&policy, nulls, "client").synchronised,
+        object(json!({"plan": {"b": {}}}))
+    );
+
     for (metadata, set, unset) in [
         (
             r#"{"locale":"fr","plan":{"a":[1]}}"#,

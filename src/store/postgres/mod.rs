@@ -22,6 +22,8 @@ use sqlx::{
 use super::{SchemaState, StoreError, StoreSettings, columns};
 use crate::domain::Policy;
 
+const POLICIES: &str = "SELECT policy_id, body FROM @policies WHERE policy_id = ANY($1)";
+
 /// Every migration, oldest first; the number of a migration is its place, from 1.
 const MIGRATIONS: [(&str, &str); 1] = [("foundation", include_str!("0001_foundation.sql"))];
 
@@ -194,10 +196,7 @@ impl Postgres {
     }
 
     pub(super) async fn policies(&self, ids: &[i64]) -> Result<BTreeMap<i64, Policy>, StoreError> {
-        let rows = sqlx::query(self.sql("SELECT policy_id, body FROM @policies WHERE policy_id = ANY($1)"))
-            .bind(ids)
-            .fetch_all(&self.pool)
-            .await?;
+        let rows = sqlx::query(self.sql(POLICIES)).bind(ids).fetch_all(&self.pool).await?;
         rows.iter()
             .map(|row| Ok((row.try_get(0)?, columns::policy_of(row.try_get(1)?)?)))
             .collect()

@@ -1,5 +1,7 @@
 //! What a batch reads.
 
+use std::collections::BTreeMap;
+
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
@@ -7,7 +9,7 @@ use uuid::Uuid;
 
 use super::super::{Known, LedgerRow, OutboxRow, StoreError, columns};
 use super::{Postgres, Tx, named};
-use crate::domain::{KeyRow, Person, Position};
+use crate::domain::{KeyRow, Person, Policy, Position};
 
 const KEYS: &str = "SELECT k.key, k.root, k.holder, k.person, k.state, k.newest, k.events \
     FROM unnest($1::text[]) AS r (root) JOIN @keys k ON k.key = r.root \
@@ -77,6 +79,14 @@ impl Tx<'_> {
     pub(in super::super) async fn history(&mut self, keys: &[String]) -> Result<Vec<LedgerRow>, StoreError> {
         self.statements += 1;
         history(&mut self.inner, &self.names, keys).await
+    }
+
+    pub(in super::super) async fn policies(&mut self, ids: &[i64]) -> Result<BTreeMap<i64, Policy>, StoreError> {
+        let sql = self.sql(super::POLICIES);
+        let rows = sqlx::query(sql).bind(ids).fetch_all(&mut *self.inner).await?;
+        rows.iter()
+            .map(|row| Ok((row.try_get(0)?, columns::policy_of(row.try_get(1)?)?)))
+            .collect()
     }
 
     pub(in super::super) async fn departed(&mut self, keys: &[String]) -> Result<Vec<Person>, StoreError> {

@@ -21,6 +21,8 @@ use sqlx::{
 use super::{SchemaState, StoreError, StoreSettings, columns};
 use crate::domain::Policy;
 
+const POLICIES: &str = "SELECT policy_id, body FROM @policies WHERE policy_id IN (SELECT value FROM json_each(?1))";
+
 /// Every migration, oldest first; the number of a migration is its place, from 1.
 const MIGRATIONS: [(&str, &str); 1] = [("foundation", include_str!("0001_foundation.sql"))];
 
@@ -156,8 +158,7 @@ impl Sqlite {
     }
 
     pub(super) async fn policies(&self, ids: &[i64]) -> Result<BTreeMap<i64, Policy>, StoreError> {
-        let sql =
-            self.sql("SELECT policy_id, body FROM @policies WHERE policy_id IN (SELECT value FROM json_each(?1))");
+        let sql = self.sql(POLICIES);
         let rows = sqlx::query(sql)
             .bind(columns::json(&ids)?)
             .fetch_all(&self.readers)

@@ -1,5 +1,7 @@
 //! What a batch reads.
 
+use std::collections::BTreeMap;
+
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 use time::OffsetDateTime;
@@ -8,7 +10,7 @@ use uuid::Uuid;
 
 use super::super::{Known, LedgerRow, OutboxRow, StoreError, columns};
 use super::{Sqlite, Tx, named};
-use crate::domain::{KeyRow, Person, Position};
+use crate::domain::{KeyRow, Person, Policy, Position};
 
 const KEYS: &str = "SELECT k.key, k.root, k.holder, k.person, k.state, k.newest, k.events \
     FROM json_each(?1) AS r CROSS JOIN @keys k ON k.key = r.value \
@@ -63,6 +65,17 @@ impl Tx<'_> {
     pub(in super::super) async fn history(&mut self, keys: &[String]) -> Result<Vec<LedgerRow>, StoreError> {
         self.statements += 1;
         history(&mut self.inner, &self.prefix, keys).await
+    }
+
+    pub(in super::super) async fn policies(&mut self, ids: &[i64]) -> Result<BTreeMap<i64, Policy>, StoreError> {
+        let sql = self.sql(super::POLICIES);
+        let rows = sqlx::query(sql)
+            .bind(columns::json(&ids)?)
+            .fetch_all(&mut *self.inner)
+            .await?;
+        rows.iter()
+            .map(|row| Ok((row.try_get(0)?, columns::policy_of(row.try_get(1)?)?)))
+            .collect()
     }
 
     pub(in super::super) async fn departed(&mut self, keys: &[String]) -> Result<Vec<Person>, StoreError> {
