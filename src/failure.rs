@@ -26,8 +26,39 @@ pub fn class(error: &StoreError) -> Class {
     }
 }
 
-/// An error and what caused it, in one line; the chain is printed once, where nobody handles it further.
+/// An error and what caused it, in one line; the chain is printed once, where nobody handles it further. A cause that the
+/// error before it quotes already is not said twice.
 pub fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let mut line = error.to_string();
+    for cause in std::iter::successors(error.source(), |error| error.source()) {
+        let cause = cause.to_string();
+        if !line.ends_with(&cause) {
+            line.push_str(": ");
+            line.push_str(&cause);
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Link {
+        text: &'static str,
+        source: Option<Box<Link>>,
+    }
+
+    #[test]
+    fn a_chain_says_everything_once() {
+        let link = |text, source: Option<Link>| Link {
+            text,
+            source: source.map(Box::new),
+        };
+        let quoted = link("no broker", Some(link("io: refused", Some(link("refused", None)))));
+        assert_eq!(chain(&quoted), "no broker: io: refused");
+        assert_eq!(chain(&link("a", Some(link("b", None)))), "a: b");
+    }
 }

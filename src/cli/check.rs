@@ -55,7 +55,7 @@ impl Findings {
         self.0.push(Finding {
             subject,
             state: "problem",
-            message: format!("{:#}", error.into()),
+            message: crate::failure::chain(error.into().as_ref()),
         });
     }
 }

@@ -97,7 +97,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
 /// Prints the chain of an error once.
 #[expect(clippy::print_stderr, reason = "the one place that tells a person what went wrong")]
 fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("rollcall: {error:#}");
+    eprintln!("rollcall: {}", crate::failure::chain(error.as_ref()));
     ExitCode::from(if is_ours(error) { 2 } else { 1 })
 }
 

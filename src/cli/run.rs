@@ -175,7 +175,7 @@ where
             Ok(done) => return Ok(Some(done)),
             Err((true, error)) => {
                 if !waiting {
-                    tracing::warn!(error = format!("{error:#}"), "waiting for {what}");
+                    tracing::warn!(error = failure::chain(error.as_ref()), "waiting for {what}");
                     waiting = true;
                 }
             }

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use crate::histories::{Dice, history, settings};
 use crate::naive::{Departed, Settings, User, World, fold};
-use crate::world::{Base, Stream, apply, on_both};
+use crate::world::{Base, Stream, apply, differing, on_both};
 
 /// Histories per database.
 const HISTORIES: u64 = 60;
@@ -161,19 +161,8 @@ impl Rows {
     fn compare(&self, expected: &Self, seed: u64) {
         let mut differences = Vec::new();
         for (table, found) in &self.0 {
-            let wanted = &expected.0[table];
-            differences.extend(
-                wanted
-                    .iter()
-                    .filter(|l| !found.contains(l))
-                    .map(|line| format!("- {table} {line}")),
-            );
-            differences.extend(
-                found
-                    .iter()
-                    .filter(|l| !wanted.contains(l))
-                    .map(|line| format!("+ {table} {line}")),
-            );
+            let lines = differing(found, &expected.0[table]);
+            differences.extend(lines.into_iter().map(|line| format!("{table} {line}")));
         }
         assert!(
             differences.is_empty() && self == expected,

@@ -8,7 +8,7 @@ mod tables;
 
 pub use base::{Base, Which};
 pub use stream::{Message, Stream, apply, apply_cut, cloud_event, epoch, said};
-pub use tables::Tables;
+pub use tables::{Tables, differing};
 
 /// Runs each case on both databases; names in the output say which.
 macro_rules! on_both {

@@ -83,21 +83,23 @@ impl Tables {
             (&self.ledger, &expected.ledger),
             (&self.keys, &expected.keys),
         ] {
-            lines.extend(
-                wanted
-                    .iter()
-                    .filter(|line| !found.contains(line))
-                    .map(|line| format!("- {line}")),
-            );
-            lines.extend(
-                found
-                    .iter()
-                    .filter(|line| !wanted.contains(line))
-                    .map(|line| format!("+ {line}")),
-            );
+            lines.extend(differing(found, wanted));
         }
         assert!(lines.is_empty() && self == expected, "{context}:\n{}", lines.join("\n"));
     }
+}
+
+/// The lines that are only wanted (-) or only found (+).
+pub fn differing(found: &[String], wanted: &[String]) -> Vec<String> {
+    let missing = wanted
+        .iter()
+        .filter(|line| !found.contains(line))
+        .map(|line| format!("- {line}"));
+    let surplus = found
+        .iter()
+        .filter(|line| !wanted.contains(line))
+        .map(|line| format!("+ {line}"));
+    missing.chain(surplus).collect()
 }
 
 /// Keys with the current key of the person they stand for.
