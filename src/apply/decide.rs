@@ -1,15 +1,15 @@
 //! What of a batch has to be folded at all: undecodable messages, duplicates and conflicts are settled before. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use time::OffsetDateTime;
 
+use super::load::Loaded;
 use super::{Arrival, Settled};
 use crate::dead_letters::Undertaker;
-use crate::domain::{self, Event, KeyRow, Person, Plan, Policy, Reason, Stored};
+use crate::domain::{self, Event, Plan, Reason, Stored};
 use crate::envelope::{Envelope, Refusal};
-use crate::store::{Known, LedgerRow, Letter};
+use crate::store::{Known, Letter};
 
 /// A batch on its way to its outcomes.
 pub(super) struct Batch<'a> {
@@ -20,35 +20,6 @@ pub(super) struct Batch<'a> {
     /// Indices of further copies of an identity within the batch, with the index of the first.
     copies: Vec<(usize, usize)>,
     pub(super) letters: Vec<Letter>,
-}
-
-/// What was read from the store.
-pub(super) struct Loaded {
-    pub(super) rows: BTreeMap<String, KeyRow>,
-    pub(super) departed: Vec<Person>,
-    pub(super) history: Vec<LedgerRow>,
-    pub(super) policies: BTreeMap<i64, Arc<Policy>>,
-}
-
-impl Loaded {
-    pub(super) fn new(rows: Vec<KeyRow>) -> Self {
-        Self {
-            rows: rows.into_iter().map(|row| (row.key.clone(), row)).collect(),
-            departed: Vec::new(),
-            history: Vec::new(),
-            policies: BTreeMap::new(),
-        }
-    }
-
-    /// Every key whose history is needed.
-    pub(super) fn late_keys(&self, plan: &Plan) -> Vec<String> {
-        let roots: BTreeSet<&String> = plan.late.iter().flat_map(|late| &late.roots).collect();
-        self.rows
-            .values()
-            .filter(|row| roots.contains(&row.root))
-            .map(|row| row.key.clone())
-            .collect()
-    }
 }
 
 impl<'a> Batch<'a> {
@@ -107,6 +78,14 @@ impl<'a> Batch<'a> {
 
     pub(super) fn envelope(&self, index: usize) -> Option<&'a Envelope> {
         self.arrivals[index].decoded.as_ref().ok()
+    }
+
+    /// An event of the plan.
+    pub(super) fn fresh_event(&self, event: usize) -> Option<&'a Event> {
+        self.fresh
+            .get(event)
+            .and_then(|index| self.envelope(*index))
+            .map(|envelope| &envelope.event)
     }
 
     fn events(&self) -> Vec<Event> {

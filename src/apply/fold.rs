@@ -7,11 +7,13 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Settled;
-use super::decide::{Batch, Loaded};
+use super::decide::Batch;
+use super::late::Component;
+use super::load::Loaded;
 use crate::dead_letters::Undertaker;
-use crate::domain::{self, Difference, Entry, KeyRow, Outcome, Plan, Planned, Policy, Verdict, World};
-use crate::envelope::{self, Envelope};
-use crate::store::{Changed, Decided, LedgerRow, NewEntry, StoreError};
+use crate::domain::{self, Difference, KeyRow, Outcome, Plan, Policy, Spacing, Verdict, World};
+use crate::envelope::Envelope;
+use crate::store::{Decided, NewEntry, StoreError};
 
 /// What every decision of a batch is made by.
 pub(super) struct Terms<'a> {
@@ -19,36 +21,45 @@ pub(super) struct Terms<'a> {
     pub(super) policy_id: i64,
     pub(super) undertaker: &'a Undertaker,
     pub(super) now: OffsetDateTime,
+    pub(super) spacing: Spacing,
     pub(super) mint: &'a mut (dyn FnMut() -> Uuid + Send),
 }
 
 /// On which path an event reached the fold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Path {
+pub(super) enum Path {
     Fast,
     Late,
 }
 
 impl Batch<'_> {
     /// Folds and writes down the difference.
-    pub(super) fn decide(
-        &mut self,
-        plan: &Plan,
-        loaded: &Loaded,
-        terms: &mut Terms<'_>,
-    ) -> Result<Decided, StoreError> {
-        let mut decided = Decided::default();
-        self.decide_fast(plan, loaded, terms, &mut decided);
-        for late in &plan.late {
-            self.decide_late(late, plan, loaded, terms, &mut decided)?;
+    pub(super) fn decide(&mut self, plan: &Plan, loaded: Loaded, terms: &mut Terms<'_>) -> Result<Decided, StoreError> {
+        let mut decided = Decided {
+            stale_components: stale_components(plan, &loaded, terms.spacing),
+            ..Decided::default()
+        };
+        let (late_rows, rows) = Loaded::split(loaded.rows, plan);
+        self.decide_fast(plan, &rows, terms, &mut decided);
+        for ((late, rows), history) in plan.late.iter().zip(&late_rows).zip(loaded.histories) {
+            let component = Component {
+                planned: late,
+                rows,
+                history,
+            };
+            self.decide_late(component, plan, &loaded.policies, terms, &mut decided)?;
         }
         Ok(decided)
     }
 
     /// The next events of their histories, applied on the stored state.
-    fn decide_fast(&mut self, plan: &Plan, loaded: &Loaded, terms: &mut Terms<'_>, decided: &mut Decided) {
-        let late: BTreeSet<&String> = plan.late.iter().flat_map(|late| &late.roots).collect();
-        let rows = rows_where(loaded, |row| !late.contains(&row.root));
+    fn decide_fast(
+        &mut self,
+        plan: &Plan,
+        rows: &BTreeMap<String, KeyRow>,
+        terms: &mut Terms<'_>,
+        decided: &mut Decided,
+    ) {
         let stored = World::from_rows(rows.values(), Vec::new());
         let mut world = stored.clone();
         let mut order: Vec<(usize, &Envelope)> = plan
@@ -65,63 +76,11 @@ impl Batch<'_> {
             self.enter(index, envelope, verdict, Path::Fast, terms, decided);
         }
         domain::name_rows(&mut world, terms.mint);
-        extend(
-            &mut decided.difference,
-            domain::difference(&rows, &stored, &world, plan),
-        );
-    }
-
-    /// One component whose history is folded again.
-    fn decide_late(
-        &mut self,
-        late: &Planned,
-        plan: &Plan,
-        loaded: &Loaded,
-        terms: &mut Terms<'_>,
-        decided: &mut Decided,
-    ) -> Result<(), StoreError> {
-        let rows = rows_where(loaded, |row| late.roots.contains(&row.root));
-        let departed = loaded
-            .departed
-            .iter()
-            .filter(|person| rows.contains_key(&person.key))
-            .cloned()
-            .collect();
-        let stored = World::from_rows(rows.values(), departed);
-        let mut history: Vec<(Entry, Origin<'_>)> = Vec::new();
-        for row in loaded.history.iter().filter(|row| rows.contains_key(&row.key)) {
-            history.push((recalled(row, &loaded.policies)?, Origin::Ledger(row)));
-        }
-        for event in &late.events {
-            let index = self.fresh[*event];
-            if let Some(envelope) = self.envelope(index) {
-                let entry = Entry {
-                    event: envelope.event.clone(),
-                    policy: Arc::clone(terms.policy),
-                    known: false,
-                };
-                history.push((entry, Origin::Batch(index, envelope)));
-            }
-        }
-        history.sort_by(|(a, _), (b, _)| a.event.position.cmp(&b.event.position));
-        let (entries, origins): (Vec<Entry>, Vec<Origin<'_>>) = history.into_iter().unzip();
-        let mut refolded = domain::refold(&entries, &stored);
-        for (origin, verdict) in origins.into_iter().zip(refolded.verdicts) {
-            match origin {
-                Origin::Batch(index, envelope) => self.enter(index, envelope, verdict, Path::Late, terms, decided),
-                Origin::Ledger(row) => changed(row, verdict, decided, terms)?,
-            }
-        }
-        domain::name_rows(&mut refolded.world, terms.mint);
-        extend(
-            &mut decided.difference,
-            domain::difference(&rows, &stored, &refolded.world, plan),
-        );
-        Ok(())
+        extend(&mut decided.difference, domain::difference(rows, &stored, &world, plan));
     }
 
     /// An event with its verdict enters the ledger; a rejected one goes to the dead letters as well.
-    fn enter(
+    pub(super) fn enter(
         &mut self,
         index: usize,
         envelope: &Envelope,
@@ -166,77 +125,20 @@ impl Batch<'_> {
     }
 }
 
-fn rows_where(loaded: &Loaded, wanted: impl Fn(&KeyRow) -> bool) -> BTreeMap<String, KeyRow> {
-    loaded
-        .rows
-        .iter()
-        .filter(|(_, row)| wanted(row))
-        .map(|(key, row)| (key.clone(), row.clone()))
-        .collect()
-}
-
-/// Where an event of a history comes from.
-enum Origin<'a> {
-    Ledger(&'a LedgerRow),
-    Batch(usize, &'a Envelope),
-}
-
-/// Makes an event of the ledger again, with the policy it was evaluated by.
-///
-/// # Errors
-/// When the row is not what this version stores.
-pub fn recalled(row: &LedgerRow, policies: &BTreeMap<i64, Arc<Policy>>) -> Result<Entry, StoreError> {
-    let unreadable = |problem: String| StoreError::Unreadable {
-        what: "ledger entry",
-        problem,
-    };
-    let event = envelope::recall(envelope::Recorded {
-        kind: row.kind,
-        source: &row.source,
-        id: &row.event_id,
-        key: row.key.clone(),
-        new_key: row.new_key.clone(),
-        position: row.position.clone(),
-        data: &row.data,
-        backfill: row.backfill,
-    })
-    .map_err(|refusal| unreadable(refusal.to_string()))?;
-    let policy = policies
-        .get(&row.policy_id)
-        .ok_or_else(|| unreadable(format!("policy {} is missing", row.policy_id)))?;
-    Ok(Entry {
-        event,
-        policy: Arc::clone(policy),
-        known: true,
-    })
-}
-
-/// Notes an event of the ledger that is seen differently now, and what that means for its dead letter.
-fn changed(row: &LedgerRow, verdict: Verdict, decided: &mut Decided, terms: &Terms<'_>) -> Result<(), StoreError> {
-    let same = row.outcome == verdict.outcome
-        && row.reason == verdict.reason
-        && row.effects == crate::store::effects_text(&verdict)?
-        && row.degraded == crate::store::degraded_text(&verdict)?;
-    if same {
-        return Ok(());
-    }
-    match (row.outcome, verdict.outcome, verdict.reason) {
-        (before, Outcome::Rejected, Some(reason)) if before != Outcome::Rejected => {
-            decided
-                .letters
-                .push(terms.undertaker.bury_recorded(row, reason, terms.now));
-        }
-        (Outcome::Rejected, Outcome::Applied | Outcome::Ignored, _) => {
-            decided.resolved.push((row.source.clone(), row.event_id.clone()));
-        }
-        _ => {}
-    }
-    decided.changed.push(Changed {
-        source: row.source.clone(),
-        event_id: row.event_id.clone(),
-        verdict,
+/// Components whose checkpoints stand for a part of them only, because others with a history have become one with them.
+fn stale_components(plan: &Plan, loaded: &Loaded, spacing: Spacing) -> Vec<String> {
+    let is_long = |root: &String| loaded.events_of(root) >= spacing.long_history();
+    let united = plan.merged.iter().filter(|(lost, _)| loaded.events_of(lost) > 0);
+    let mut stale: BTreeSet<&String> = united
+        .flat_map(|(lost, kept)| [lost, kept])
+        .filter(|root| is_long(root))
+        .collect();
+    // Late components know their checkpoints by name.
+    let late = plan.late.iter().flat_map(|late| &late.roots);
+    late.for_each(|root| {
+        stale.remove(root);
     });
-    Ok(())
+    stale.into_iter().cloned().collect()
 }
 
 fn settled(verdict: &Verdict) -> Settled {
@@ -247,7 +149,7 @@ fn settled(verdict: &Verdict) -> Settled {
     }
 }
 
-fn extend(all: &mut Difference, more: Difference) {
+pub(super) fn extend(all: &mut Difference, more: Difference) {
     let Difference {
         keys,
         departed,

@@ -4,6 +4,8 @@
 
 mod decide;
 mod fold;
+mod late;
+mod load;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,14 +15,15 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::dead_letters::Undertaker;
-use crate::domain::{Policy, Reason};
+use crate::domain::{Policy, Reason, Spacing};
 use crate::envelope::{Envelope, Incoming, Refusal};
 use crate::store::{Decided, Session, Store, StoreError, Tx};
 
-pub use fold::recalled;
+pub use late::recalled;
 
-use decide::{Batch, Loaded};
+use decide::Batch;
 use fold::Terms;
+use load::Loaded;
 
 /// Longest a unit of work may take before its connection is given up: longer than any limit of the database's own.
 const UNIT_LIMIT: Duration = Duration::from_mins(1);
@@ -57,6 +60,7 @@ pub struct Applier {
     policy_id: i64,
     undertaker: Undertaker,
     max_component_events: u64,
+    spacing: Spacing,
     /// Policies of events that were evaluated before; there are only ever a few.
     policies: Mutex<BTreeMap<i64, Arc<Policy>>>,
 }
@@ -89,8 +93,15 @@ impl Applier {
             policy_id,
             undertaker,
             max_component_events,
+            spacing: Spacing::STANDARD,
             policies,
         })
+    }
+
+    /// With checkpoints elsewhere than usual.
+    #[must_use]
+    pub fn with_spacing(self, spacing: Spacing) -> Self {
+        Self { spacing, ..self }
     }
 
     /// Applies a batch: all of it or, on an error, nothing. One outcome per arrival, in their order.
@@ -135,19 +146,17 @@ impl Applier {
             let mut loaded = Loaded::new(rows);
             let plan = batch.plan(&loaded, self.max_component_events, &self.undertaker, givens.now);
             if !plan.late.is_empty() {
-                let keys = loaded.late_keys(&plan);
-                loaded.departed = tx.departed(&keys).await?;
-                loaded.history = tx.history(&keys).await?;
-                loaded.policies = self.policies_of(&mut tx, &loaded.history).await?;
+                self.load_histories(&mut tx, &mut loaded, &plan, &batch).await?;
             }
             let mut terms = Terms {
                 policy: &self.policy,
                 policy_id: self.policy_id,
                 undertaker: &self.undertaker,
                 now: givens.now,
+                spacing: self.spacing,
                 mint: givens.mint,
             };
-            decided = batch.decide(&plan, &loaded, &mut terms)?;
+            decided = batch.decide(&plan, loaded, &mut terms)?;
             batch.settle_copies(&known, &self.undertaker, givens.now);
         }
         decided.letters.append(&mut batch.letters);

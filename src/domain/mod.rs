@@ -3,6 +3,7 @@
 //!
 //! Pure: value types only. No clock, no I/O, no async, no logging, nothing else of the crate.
 
+pub mod checkpoint;
 pub mod component;
 pub mod diff;
 pub mod event;
@@ -20,6 +21,7 @@ mod transition;
 pub mod verdict;
 pub mod world;
 
+pub use checkpoint::{Checkpoint, Spacing, redundant};
 pub use component::{Plan, Planned, Stored, plan};
 pub use diff::{Difference, difference, name_rows};
 pub use event::{Body, Change, Event, EventRef, Kind, Patch};
@@ -28,7 +30,7 @@ pub use person::{Customer, Fields, Person, Via};
 pub use policy::{CreateOn, DisplayOwner, OnDelete, Policy, ProfileRule, SourceRule};
 pub use position::{Position, Timestamp, hex};
 pub use profile::{Profile, Status};
-pub use refold::{Entry, Refolded, refold};
+pub use refold::{Entry, Refolded, rebuild, refold};
 pub use rows::{CUSTOMER_COLUMNS, CustomerChange, CustomerRow, PROFILE_COLUMNS, ProfileChange, ProfileRow};
 pub use story::{Story, story};
 pub use verdict::{Effects, Outcome, Reason, Verdict};

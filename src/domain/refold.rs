@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use uuid::Uuid;
 
+use super::checkpoint::{Checkpoint, Spacing};
 use super::event::{Event, EventRef};
 use super::person::Person;
 use super::policy::Policy;
@@ -28,70 +29,162 @@ pub struct Refolded {
     pub world: World,
     /// One verdict per entry, in the order of the entries.
     pub verdicts: Vec<Verdict>,
+    /// Checkpoints that are due, in the order of the history.
+    pub checkpoints: Vec<Checkpoint>,
 }
 
-/// Folds `history`, sorted by position, from nothing. `stored` is the stored state of the same component.
-pub fn refold(history: &[Entry], stored: &World) -> Refolded {
-    let (before, lives_before, _) = fold(history.iter().filter(|entry| entry.known));
-    let (mut world, lives, verdicts) = fold(history.iter());
-    let pairs = matches(&before, &lives_before, &world, &lives, stored);
-    hand_over_rows(&mut world, stored, &pairs);
-    Refolded { world, verdicts }
+/// Folds `history`, sorted by position, on top of `base` or from nothing. `history` is all that follows `base` in the
+/// component, `stored` the stored state of the same component.
+pub fn refold(base: Option<&Checkpoint>, history: &[Entry], stored: &World, spacing: Spacing) -> Refolded {
+    let known = history.iter().filter(|entry| entry.known);
+    let before = Fold::of(base, known.map(|entry| (&entry.event, &*entry.policy)), None);
+    let due = Due::after(spacing, history.len());
+    let after = Fold::of(
+        base,
+        history.iter().map(|entry| (&entry.event, &*entry.policy)),
+        Some(&due),
+    );
+    settle_rows(&before, after, stored)
+}
+
+/// Folds the whole `history`, sorted by position, from nothing, each event evaluated anew by `policy`.
+pub fn rebuild(history: &[Entry], policy: &Policy, stored: &World, spacing: Spacing) -> Refolded {
+    let before = Fold::of(None, history.iter().map(|entry| (&entry.event, &*entry.policy)), None);
+    let due = Due::after(spacing, history.len());
+    let after = Fold::of(None, history.iter().map(|entry| (&entry.event, policy)), Some(&due));
+    settle_rows(&before, after, stored)
+}
+
+fn settle_rows(before: &Fold, mut after: Fold, stored: &World) -> Refolded {
+    let pairs = matches(before, &after, stored);
+    hand_over_rows(&mut after.world, stored, &pairs);
+    Refolded {
+        world: after.world,
+        verdicts: after.verdicts,
+        checkpoints: after.checkpoints,
+    }
+}
+
+/// When to make checkpoints.
+struct Due {
+    spacing: Spacing,
+    after: Vec<usize>,
+}
+
+impl Due {
+    fn after(spacing: Spacing, folded: usize) -> Self {
+        Self {
+            spacing,
+            after: spacing.due(folded),
+        }
+    }
+
+    fn now(&self, folded: usize, world: &World, events: u64) -> bool {
+        self.after.contains(&folded) && self.spacing.is_worth(world, events)
+    }
 }
 
 /// Which person each event was applied to.
 type Lives = BTreeMap<EventRef, PersonId>;
 
-fn fold<'a>(history: impl Iterator<Item = &'a Entry>) -> (World, Lives, Vec<Verdict>) {
-    let mut world = World::default();
-    let mut lives = Lives::new();
-    let mut verdicts = Vec::new();
-    for entry in history {
-        let (verdict, person) = world.apply(&entry.event, &entry.policy);
-        if let Some(id) = person {
-            lives.insert(entry.event.reference, id);
+/// A fold and what is to be known of it afterwards.
+#[derive(Default)]
+struct Fold {
+    world: World,
+    lives: Lives,
+    /// Events that were applied to each person before the fold began.
+    credits: BTreeMap<PersonId, u64>,
+    verdicts: Vec<Verdict>,
+    checkpoints: Vec<Checkpoint>,
+}
+
+impl Fold {
+    fn of<'a>(
+        base: Option<&Checkpoint>,
+        history: impl Iterator<Item = (&'a Event, &'a Policy)>,
+        due: Option<&Due>,
+    ) -> Self {
+        let mut fold = Self::default();
+        if let Some(base) = base {
+            fold.world = base.world.clone();
+            fold.credits.clone_from(&base.credits);
         }
-        verdicts.push(verdict);
+        let begun = base.map_or(0, |base| base.events);
+        for (event, policy) in history {
+            let (verdict, person) = fold.world.apply(event, policy);
+            if let Some(id) = person {
+                fold.lives.insert(event.reference, id);
+            }
+            fold.verdicts.push(verdict);
+            let events = begun + fold.verdicts.len() as u64;
+            if due.is_some_and(|due| due.now(fold.verdicts.len(), &fold.world, events)) {
+                let checkpoint = fold.checkpoint(event, events);
+                fold.checkpoints.push(checkpoint);
+            }
+        }
+        fold
     }
-    (world, lives, verdicts)
+
+    fn checkpoint(&self, last: &Event, events: u64) -> Checkpoint {
+        let mut credits = self.credits.clone();
+        for id in self.lives.values() {
+            *credits.entry(*id).or_default() += 1;
+        }
+        credits.retain(|id, _| self.world.persons.contains_key(&self.world.survivor(*id)));
+        Checkpoint {
+            at: last.position.clone(),
+            events,
+            world: self.world.clone(),
+            credits,
+        }
+    }
 }
 
 /// Pairs new people with stored ones: by most events in common, then by key.
-fn matches(
-    before: &World,
-    lives_before: &Lives,
-    world: &World,
-    lives: &Lives,
-    stored: &World,
-) -> Vec<(PersonId, PersonId)> {
+fn matches(before: &Fold, after: &Fold, stored: &World) -> Vec<(PersonId, PersonId)> {
     let stored_by_beginning: BTreeMap<EventRef, PersonId> =
         stored.persons.iter().map(|(id, person)| (person.began, *id)).collect();
-    let mut common: BTreeMap<(PersonId, PersonId), usize> = BTreeMap::new();
-    for (reference, id) in lives_before {
-        let old = before
-            .persons
-            .get(&before.survivor(*id))
-            .and_then(|person| stored_by_beginning.get(&person.began));
-        let new = lives
-            .get(reference)
-            .map(|id| world.survivor(*id))
-            .filter(|id| world.persons.contains_key(id));
-        if let (Some(old), Some(new)) = (old, new) {
-            *common.entry((new, *old)).or_default() += 1;
+    let old_of = |id: PersonId| {
+        let person = before.world.persons.get(&before.world.survivor(id))?;
+        stored_by_beginning.get(&person.began).copied()
+    };
+    let new_of = |id: PersonId| Some(after.world.survivor(id)).filter(|id| after.world.persons.contains_key(id));
+    let mut common: BTreeMap<(PersonId, PersonId), u64> = BTreeMap::new();
+    let mut count = |new: Option<PersonId>, old: Option<PersonId>, events: u64| {
+        if let (Some(new), Some(old)) = (new, old) {
+            *common.entry((new, old)).or_default() += events;
+        }
+    };
+    for (reference, id) in &before.lives {
+        let new = after.lives.get(reference).and_then(|id| new_of(*id));
+        count(new, old_of(*id), 1);
+    }
+    // What came before the fold began is the same in both.
+    for (id, events) in &before.credits {
+        count(new_of(*id), old_of(*id), *events);
+    }
+    let stored_by_key: BTreeMap<&str, PersonId> = stored
+        .persons
+        .iter()
+        .filter(|(_, person)| person.deleted_at.is_none())
+        .map(|(id, person)| (person.key.as_str(), *id))
+        .collect();
+    // A key alone does not bring rows back from a departed person: they are never used again.
+    for (new, person) in after
+        .world
+        .persons
+        .iter()
+        .filter(|(_, person)| person.deleted_at.is_none())
+    {
+        if let Some(old) = stored_by_key.get(person.key.as_str()) {
+            common.entry((*new, *old)).or_default();
         }
     }
-    let mut candidates: Vec<(usize, bool, PersonId, PersonId)> = Vec::new();
-    for (new, person) in &world.persons {
-        for (old, known) in &stored.persons {
-            let same_key = person.key == known.key;
-            let count = common.get(&(*new, *old)).copied().unwrap_or_default();
-            // A key alone does not bring rows back from a departed person: they are never used again.
-            let present = person.deleted_at.is_none() && known.deleted_at.is_none();
-            if count > 0 || (same_key && present) {
-                candidates.push((count, same_key, *new, *old));
-            }
-        }
-    }
+    let same_key = |new: PersonId, old: PersonId| after.world.persons[&new].key == stored.persons[&old].key;
+    let mut candidates: Vec<(u64, bool, PersonId, PersonId)> = common
+        .into_iter()
+        .map(|((new, old), events)| (events, same_key(new, old), new, old))
+        .collect();
     candidates.sort_by(|a, b| (b.0, b.1).cmp(&(a.0, a.1)).then_with(|| (a.2, a.3).cmp(&(b.2, b.3))));
     let (mut taken_new, mut taken_old) = (BTreeSet::new(), BTreeSet::new());
     let mut pairs = Vec::new();

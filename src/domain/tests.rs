@@ -229,7 +229,12 @@ impl Cell<'_> {
             return Some(tell("what it changed", &"nothing", &"something"));
         }
         let stored = Storage::of(policy, self.given);
-        let again = refold(&entries(policy, &story, self.given.len()), &stored.world());
+        let again = refold(
+            None,
+            &entries(policy, &story, self.given.len()),
+            &stored.world(),
+            Spacing::STANDARD,
+        );
         if picture(&again.world) != expected {
             return Some(tell("the world folded again", &picture(&again.world), &expected));
         }

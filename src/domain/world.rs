@@ -31,7 +31,8 @@ pub struct World {
     pub persons: BTreeMap<PersonId, Person>,
     /// People who were merged into others.
     pub(super) absorbed: BTreeMap<PersonId, PersonId>,
-    next: u32,
+    /// The id of the next person.
+    pub(super) next: u32,
 }
 
 /// Who an event speaks of.

@@ -6,7 +6,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::domain::{CustomerChange, Kind, Outcome, Person, Policy, ProfileChange, Reason, StoredHolder, Verdict};
+use crate::domain::{
+    Checkpoint, CustomerChange, Kind, Outcome, Person, Policy, Position, ProfileChange, Reason, StoredHolder, Verdict,
+};
 
 /// The number of a holder in the column `holder`.
 pub(super) fn holder_number(holder: &StoredHolder) -> i16 {
@@ -43,6 +45,14 @@ pub(super) fn person_text(person: &Person) -> Result<String, StoreError> {
 
 pub(super) fn person_of(state: &str) -> Result<Person, StoreError> {
     serde_json::from_str(state).map_err(|error| unreadable("person", error))
+}
+
+pub(super) fn checkpoint_text(checkpoint: &Checkpoint) -> Result<String, StoreError> {
+    checkpoint.state().map_err(|error| unreadable("checkpoint", error))
+}
+
+pub(super) fn checkpoint_of(at: Vec<u8>, events: i64, state: &str) -> Result<Checkpoint, StoreError> {
+    Checkpoint::restore(Position::from_bytes(at), events as u64, state).map_err(|error| unreadable("checkpoint", error))
 }
 
 pub(super) fn headers_text(headers: &[(String, String)]) -> Result<String, StoreError> {
@@ -98,6 +108,17 @@ pub(super) fn reason_of(name: Option<&str>) -> Result<Option<Reason>, StoreError
 pub(super) fn instant(micros: i64) -> Result<OffsetDateTime, StoreError> {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).map_err(|error| unreadable("time", error))
 }
+
+/// From when on the ledger has to be read for what is after a position: its index knows only times.
+pub(super) fn since(after: Option<&Position>) -> Result<OffsetDateTime, StoreError> {
+    match after {
+        Some(position) => instant(position.time().micros()),
+        None => Ok(EARLIEST),
+    }
+}
+
+/// Before every event: CloudEvents has no years before 0.
+const EARLIEST: OffsetDateTime = time::macros::datetime!(0000-01-01 0:00 UTC);
 
 /// Rows `(row, old place, new place)` that stand where another wants to go.
 fn in_the_way(moves: impl Iterator<Item = (Uuid, Place, Place)> + Clone) -> Vec<Uuid> {

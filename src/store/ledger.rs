@@ -2,7 +2,8 @@
 
 use time::OffsetDateTime;
 
-use crate::domain::{Difference, Kind, Outcome, Position, Reason, Verdict};
+use super::{StoreError, columns};
+use crate::domain::{self, Checkpoint, Difference, Kind, Outcome, Position, Reason, Verdict};
 
 /// An event that enters the ledger.
 #[derive(Debug, Clone)]
@@ -106,6 +107,69 @@ pub struct OutboxRow {
     pub payload: Vec<u8>,
 }
 
+/// A stored checkpoint, without its state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// Root of the component.
+    pub root: String,
+    /// Position of the last event in it.
+    pub at: Position,
+    /// How many events it stands for.
+    pub events: u64,
+}
+
+/// What becomes of checkpoints.
+#[derive(Debug, Clone, Default)]
+pub struct Checkpoints {
+    /// To be stored: mark and state.
+    pub made: Vec<(Mark, String)>,
+    /// To be forgotten.
+    pub stale: Vec<Mark>,
+}
+
+impl Checkpoints {
+    /// Notes what becomes of the checkpoints of one component that was folded again from `begun` events to `total`.
+    ///
+    /// # Errors
+    /// When a checkpoint cannot be written as text.
+    pub fn keep(
+        &mut self,
+        root: &str,
+        begun: u64,
+        stored: &[Mark],
+        made: Vec<Checkpoint>,
+        total: u64,
+    ) -> Result<(), StoreError> {
+        let (good, wrong): (Vec<&Mark>, Vec<&Mark>) = stored
+            .iter()
+            .partition(|mark| mark.root == root && mark.events <= begun);
+        self.stale.extend(wrong.into_iter().cloned());
+        let events: Vec<u64> = good
+            .iter()
+            .map(|mark| mark.events)
+            .chain(made.iter().map(|checkpoint| checkpoint.events))
+            .collect();
+        let redundant = domain::redundant(&events, total);
+        for (index, mark) in good.iter().enumerate() {
+            if redundant.contains(&index) {
+                self.stale.push(Mark::clone(mark));
+            }
+        }
+        for (index, checkpoint) in (good.len()..).zip(made) {
+            if !redundant.contains(&index) {
+                let state = columns::checkpoint_text(&checkpoint)?;
+                let mark = Mark {
+                    root: root.to_owned(),
+                    at: checkpoint.at,
+                    events: checkpoint.events,
+                };
+                self.made.push((mark, state));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Everything a batch writes.
 #[derive(Debug, Clone, Default)]
 pub struct Decided {
@@ -119,4 +183,8 @@ pub struct Decided {
     pub letters: Vec<Letter>,
     /// Identities whose dead letters are resolved: the event is applied after all.
     pub resolved: Vec<(String, String)>,
+    /// Checkpoints of components that were folded again.
+    pub checkpoints: Checkpoints,
+    /// Roots of components whose checkpoints are all to be forgotten.
+    pub stale_components: Vec<String>,
 }

@@ -15,11 +15,11 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::domain::{KeyRow, Person, Policy};
+use crate::domain::{Checkpoint, KeyRow, Person, Policy, Position};
 
 pub use columns::{degraded_text, effects_text};
 pub use error::StoreError;
-pub use ledger::{Changed, Decided, Known, LedgerRow, Letter, NewEntry, OutboxRow};
+pub use ledger::{Changed, Checkpoints, Decided, Known, LedgerRow, Letter, Mark, NewEntry, OutboxRow};
 
 /// How to reach the database.
 #[derive(Debug, Clone)]
@@ -258,19 +258,35 @@ impl Tx<'_> {
         on_both!(self, Self, inner => inner.known(identities).await)
     }
 
-    /// The ledger of these keys, unordered.
+    /// The ledger of these keys, unordered; of each key only what is after the position beside it.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn history(&mut self, keys: &[String]) -> Result<Vec<LedgerRow>, StoreError> {
+    pub async fn history(&mut self, keys: &[(&str, Option<&Position>)]) -> Result<Vec<LedgerRow>, StoreError> {
         on_both!(self, Self, inner => inner.history(keys).await)
+    }
+
+    /// The checkpoints of these components, unordered.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn marks(&mut self, roots: &[&str]) -> Result<Vec<Mark>, StoreError> {
+        on_both!(self, Self, inner => inner.marks(roots).await)
+    }
+
+    /// These checkpoints with their roots, unordered.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn checkpoints(&mut self, marks: &[Mark]) -> Result<Vec<(String, Checkpoint)>, StoreError> {
+        on_both!(self, Self, inner => inner.checkpoints(marks).await)
     }
 
     /// The departed people whose last key is one of these.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn departed(&mut self, keys: &[String]) -> Result<Vec<Person>, StoreError> {
+    pub async fn departed(&mut self, keys: &[&str]) -> Result<Vec<Person>, StoreError> {
         on_both!(self, Self, inner => inner.departed(keys).await)
     }
 

@@ -41,6 +41,7 @@ fn any_arrival_of_a_history_ends_in_the_world_of_its_naive_fold() {
         }
         paths.fast += used.fast;
         paths.late += used.late;
+        paths.checkpoints += used.checkpoints;
     }
     let (report, rare) = summary(&visits, paths);
     // Straight to the terminal: the numbers are the result, and a captured one would never be seen.
@@ -53,8 +54,8 @@ fn any_arrival_of_a_history_ends_in_the_world_of_its_naive_fold() {
         "cells with fewer than {LEAST_VISITS} visits"
     );
     assert!(
-        paths.fast > 100_000 && paths.late > 100_000,
-        "both paths are taken often: {paths:?}"
+        paths.fast > 100_000 && paths.late > 100_000 && paths.checkpoints > 5_000,
+        "both paths are taken often, and many late ones from a checkpoint: {paths:?}"
     );
 }
 
@@ -200,8 +201,9 @@ fn shortest(events: &[Value], settings: &Settings, seed: u64, difference: String
 
 fn summary(visits: &Visits, paths: Paths) -> (String, Vec<String>) {
     let mut report = format!(
-        "\n{HISTORIES} histories; {} events on the fast path, {} folded anew on the late one\n",
-        paths.fast, paths.late
+        "\n{HISTORIES} histories; {} events on the fast path, {} folded anew on the late one, \
+         which began {} times at a checkpoint\n",
+        paths.fast, paths.late, paths.checkpoints
     );
     let mut rare = Vec::new();
     for (row, columns) in CELLS {

@@ -7,7 +7,12 @@ fn refolded(policy: &Policy, texts: &[&str], late: usize) -> (BTreeMap<String, u
     let known = texts.len() - late;
     let mut storage = Storage::of(policy, &texts[..known]);
     let before = rows(&storage.world());
-    let mut again = refold(&entries(policy, texts, known), &storage.world());
+    let mut again = refold(
+        None,
+        &entries(policy, texts, known),
+        &storage.world(),
+        Spacing::STANDARD,
+    );
     let difference = storage.difference(&mut again.world);
     assert_eq!(
         picture(&again.world),
@@ -268,6 +273,11 @@ fn removed_profiles_are_not_removed_because_configuration_changed() {
         ..policy()
     };
     history[1].policy = Arc::new(later);
-    let again = refold(&history, &Storage::of(&policy(), &story[..1]).world());
+    let again = refold(
+        None,
+        &history,
+        &Storage::of(&policy(), &story[..1]).world(),
+        Spacing::STANDARD,
+    );
     assert_eq!(picture(&again.world), ["ada user phone=1 client:draft partner:draft"]);
 }

@@ -218,7 +218,7 @@ fn a_taken_key_is_found_free_when_a_late_deletion_comes() {
     let stored = Storage::of(&policy(), &story[..3]);
     let (_, verdicts) = fold(&policy(), &story[..3]);
     assert_eq!(outcome(&verdicts[2]), "rejected: key_taken");
-    let again = refold(&entries(&policy(), story, 3), &stored.world());
+    let again = refold(None, &entries(&policy(), story, 3), &stored.world(), Spacing::STANDARD);
     assert_eq!(picture(&again.world), ["ada -> ben", "ben user phone=1 client:draft"]);
     assert_eq!(again.verdicts.iter().map(outcome).collect::<Vec<_>>(), ["applied"; 4]);
 }
@@ -227,7 +227,7 @@ fn a_taken_key_is_found_free_when_a_late_deletion_comes() {
 fn a_late_creation_makes_an_applied_rename_a_rejected_one() {
     let story = &["created ada @1", "renamed ada->ben @5", "created ben @3"];
     let stored = Storage::of(&policy(), &story[..2]);
-    let again = refold(&entries(&policy(), story, 2), &stored.world());
+    let again = refold(None, &entries(&policy(), story, 2), &stored.world(), Spacing::STANDARD);
     assert_eq!(
         picture(&again.world),
         ["ada user client:draft", "ben user client:draft"]

@@ -3,6 +3,7 @@
 //! Tables are written `@name` in the SQL and get their schema here. Plans must not depend on statistics, because our
 //! tables grow from empty under prepared statements: each connection plans with index scans only.
 
+mod checkpoints;
 mod read;
 mod write;
 
@@ -25,7 +26,10 @@ use crate::domain::Policy;
 const POLICIES: &str = "SELECT policy_id, body FROM @policies WHERE policy_id = ANY($1)";
 
 /// Every migration, oldest first; the number of a migration is its place, from 1.
-const MIGRATIONS: [(&str, &str); 1] = [("foundation", include_str!("0001_foundation.sql"))];
+const MIGRATIONS: [(&str, &str); 2] = [
+    ("foundation", include_str!("0001_foundation.sql")),
+    ("checkpoints", include_str!("0002_checkpoints.sql")),
+];
 
 /// Any number will do, as long as every version of Rollcall uses the same.
 const MIGRATION_LOCK: i64 = 0x726f_6c6c_6361_6c6c;

@@ -19,7 +19,8 @@ const KEYS: &str = "SELECT k.key, k.root, k.holder, k.person, k.state, k.newest,
 
 const HISTORY: &str = "SELECT l.source, l.event_id, l.user_id, l.key, l.new_key, l.type, l.sequence, l.position, \
     l.backfill, l.data::text, l.outcome, l.reason, l.effects::text, l.degraded::text, l.policy_id, l.late, l.subject, \
-    l.stream_sequence, l.published_at FROM unnest($1::text[]) AS k (key) JOIN @ledger l ON l.key = k.key";
+    l.stream_sequence, l.published_at FROM unnest($1::text[], $2::bytea[], $3::timestamptz[]) AS k (key, after, since) \
+    JOIN @ledger l ON l.key = k.key AND l.time >= k.since AND l.position > k.after";
 
 impl Tx<'_> {
     /// Inserting in sorted order makes workers wait for each other on a new key and never in a circle; the same holds
@@ -76,7 +77,10 @@ impl Tx<'_> {
             .collect()
     }
 
-    pub(in super::super) async fn history(&mut self, keys: &[String]) -> Result<Vec<LedgerRow>, StoreError> {
+    pub(in super::super) async fn history(
+        &mut self,
+        keys: &[(&str, Option<&Position>)],
+    ) -> Result<Vec<LedgerRow>, StoreError> {
         self.statements += 1;
         history(&mut self.inner, &self.names, keys).await
     }
@@ -89,7 +93,7 @@ impl Tx<'_> {
             .collect()
     }
 
-    pub(in super::super) async fn departed(&mut self, keys: &[String]) -> Result<Vec<Person>, StoreError> {
+    pub(in super::super) async fn departed(&mut self, keys: &[&str]) -> Result<Vec<Person>, StoreError> {
         let sql = self.sql("SELECT d.state FROM unnest($1::text[]) AS k (key) JOIN @departed d ON d.key = k.key");
         let rows: Vec<String> = sqlx::query_scalar(sql).bind(keys).fetch_all(&mut *self.inner).await?;
         rows.iter().map(|state| columns::person_of(state)).collect()
@@ -112,7 +116,7 @@ impl Postgres {
         };
         let rows = sqlx::query(self.sql(KEYS)).bind(vec![root]).fetch_all(&mut *tx).await?;
         let keys: Vec<KeyRow> = rows.iter().map(key_row).collect::<Result<_, _>>()?;
-        let names: Vec<String> = keys.iter().map(|row| row.key.clone()).collect();
+        let names: Vec<(&str, Option<&Position>)> = keys.iter().map(|row| (row.key.as_str(), None)).collect();
         let entries = history(&mut tx, &self.names, &names).await?;
         tx.commit().await?;
         Ok((keys, entries))
@@ -152,9 +156,23 @@ impl Postgres {
     }
 }
 
-async fn history(connection: &mut PgConnection, names: &str, keys: &[String]) -> Result<Vec<LedgerRow>, StoreError> {
+async fn history(
+    connection: &mut PgConnection,
+    names: &str,
+    keys: &[(&str, Option<&Position>)],
+) -> Result<Vec<LedgerRow>, StoreError> {
+    let (names_of_keys, after): (Vec<&str>, Vec<&[u8]>) = keys
+        .iter()
+        .map(|(key, after)| (*key, after.map_or(&[][..], Position::as_bytes)))
+        .unzip();
+    let since = keys
+        .iter()
+        .map(|(_, after)| columns::since(*after))
+        .collect::<Result<Vec<OffsetDateTime>, _>>()?;
     let rows = sqlx::query(named(HISTORY, names))
-        .bind(keys)
+        .bind(names_of_keys)
+        .bind(after)
+        .bind(since)
         .fetch_all(connection)
         .await?;
     rows.iter().map(ledger_row).collect()

@@ -39,6 +39,8 @@ impl Tx<'_> {
         self.save_letters(&decided.letters).await?;
         self.resolve_letters(&decided.resolved).await?;
         self.update_ledger(&decided.changed).await?;
+        self.save_checkpoints(&decided.checkpoints, &decided.stale_components)
+            .await?;
         // Last, because it fails in a transaction in which anything failed before.
         self.insert_ledger(&decided.entries).await
     }

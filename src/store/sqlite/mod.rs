@@ -3,6 +3,7 @@
 //! One writer with `BEGIN IMMEDIATE`, so nothing has to be locked row by row; WAL and `synchronous = FULL`, so that
 //! what is committed survives a power cut. Tables are written `@name` in the SQL and get their prefix here.
 
+mod checkpoints;
 mod read;
 mod write;
 
@@ -24,7 +25,10 @@ use crate::domain::Policy;
 const POLICIES: &str = "SELECT policy_id, body FROM @policies WHERE policy_id IN (SELECT value FROM json_each(?1))";
 
 /// Every migration, oldest first; the number of a migration is its place, from 1.
-const MIGRATIONS: [(&str, &str); 1] = [("foundation", include_str!("0001_foundation.sql"))];
+const MIGRATIONS: [(&str, &str); 2] = [
+    ("foundation", include_str!("0001_foundation.sql")),
+    ("checkpoints", include_str!("0002_checkpoints.sql")),
+];
 
 /// An open SQLite file: one connection that writes, a few that read.
 #[derive(Debug, Clone)]

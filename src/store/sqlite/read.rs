@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::super::{Known, LedgerRow, OutboxRow, StoreError, columns};
 use super::{Sqlite, Tx, named};
-use crate::domain::{KeyRow, Person, Policy, Position};
+use crate::domain::{KeyRow, Person, Policy, Position, hex};
 
 const KEYS: &str = "SELECT k.key, k.root, k.holder, k.person, k.state, k.newest, k.events \
     FROM json_each(?1) AS r CROSS JOIN @keys k ON k.key = r.value \
@@ -20,7 +20,8 @@ const KEYS: &str = "SELECT k.key, k.root, k.holder, k.person, k.state, k.newest,
 
 const HISTORY: &str = "SELECT l.source, l.event_id, l.user_id, l.key, l.new_key, l.type, l.sequence, l.position, \
     l.backfill, l.data, l.outcome, l.reason, l.effects, l.degraded, l.policy_id, l.late, l.subject, \
-    l.stream_sequence, l.published_at FROM json_each(?1) AS k CROSS JOIN @ledger l ON l.key = k.value";
+    l.stream_sequence, l.published_at FROM json_each(?1) AS k CROSS JOIN @ledger l \
+    ON l.key = k.value ->> 0 AND l.time >= k.value ->> 1 AND l.position > unhex(k.value ->> 2)";
 
 impl Tx<'_> {
     /// The transaction is the only writer already; the rows are made so that both databases store the same.
@@ -62,7 +63,10 @@ impl Tx<'_> {
             .collect()
     }
 
-    pub(in super::super) async fn history(&mut self, keys: &[String]) -> Result<Vec<LedgerRow>, StoreError> {
+    pub(in super::super) async fn history(
+        &mut self,
+        keys: &[(&str, Option<&Position>)],
+    ) -> Result<Vec<LedgerRow>, StoreError> {
         self.statements += 1;
         history(&mut self.inner, &self.prefix, keys).await
     }
@@ -78,7 +82,7 @@ impl Tx<'_> {
             .collect()
     }
 
-    pub(in super::super) async fn departed(&mut self, keys: &[String]) -> Result<Vec<Person>, StoreError> {
+    pub(in super::super) async fn departed(&mut self, keys: &[&str]) -> Result<Vec<Person>, StoreError> {
         let sql = self.sql("SELECT d.state FROM json_each(?1) AS k CROSS JOIN @departed d ON d.key = k.value");
         let rows: Vec<String> = sqlx::query_scalar(sql)
             .bind(columns::json(&keys)?)
@@ -104,7 +108,7 @@ impl Sqlite {
             .fetch_all(&mut *tx)
             .await?;
         let keys: Vec<KeyRow> = rows.iter().map(key_row).collect::<Result<_, _>>()?;
-        let names: Vec<String> = keys.iter().map(|row| row.key.clone()).collect();
+        let names: Vec<(&str, Option<&Position>)> = keys.iter().map(|row| (row.key.as_str(), None)).collect();
         let entries = history(&mut tx, &self.prefix, &names).await?;
         Ok((keys, entries))
     }
@@ -149,8 +153,15 @@ impl Sqlite {
 async fn history(
     connection: &mut SqliteConnection,
     prefix: &str,
-    keys: &[String],
+    keys: &[(&str, Option<&Position>)],
 ) -> Result<Vec<LedgerRow>, StoreError> {
+    let keys = keys
+        .iter()
+        .map(|(key, after)| {
+            let since = columns::time_text(columns::since(*after)?)?;
+            Ok((*key, since, hex(after.map_or(&[][..], Position::as_bytes))))
+        })
+        .collect::<Result<Vec<_>, StoreError>>()?;
     let rows = sqlx::query(named(HISTORY, prefix))
         .bind(columns::json(&keys)?)
         .fetch_all(connection)

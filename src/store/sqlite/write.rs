@@ -79,6 +79,8 @@ impl Tx<'_> {
             changed,
         )
         .await?;
+        self.save_checkpoints(&decided.checkpoints, &decided.stale_components)
+            .await?;
         let inserted = self
             .run(include_str!("insert_ledger.sql"), &decided.entries, entry)
             .await?;
@@ -90,7 +92,7 @@ impl Tx<'_> {
     }
 
     /// One statement over an array of rows; none when there are no rows. Returns the rows affected.
-    async fn run<T>(
+    pub(super) async fn run<T>(
         &mut self,
         sql: &str,
         rows: &[T],

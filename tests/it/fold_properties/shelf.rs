@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rollcall::domain::{
-    CustomerRow, Difference, Entry, Event, EventRef, KeyRow, Person, Plan, Planned, Policy, ProfileRow, Stored,
-    StoredHolder, Verdict, World, difference, name_rows, plan, refold,
+    Checkpoint, CustomerRow, Difference, Entry, Event, EventRef, KeyRow, Person, Plan, Planned, Policy, ProfileRow,
+    Spacing, Stored, StoredHolder, Verdict, World, difference, name_rows, plan, redundant, refold,
 };
 use rollcall::envelope::Envelope;
 use serde_json::Value;
@@ -18,7 +18,12 @@ use crate::naive;
 pub(super) struct Paths {
     pub(super) fast: u64,
     pub(super) late: u64,
+    /// How many times a fold began at a checkpoint.
+    pub(super) checkpoints: u64,
 }
+
+/// Checkpoints everywhere, so that short histories meet them.
+const SPACING: Spacing = Spacing { every: 1, worth: 0 };
 
 type Identity = (String, String);
 
@@ -30,6 +35,8 @@ pub(super) struct Shelf {
     departed: BTreeMap<Uuid, Person>,
     profiles: BTreeMap<Uuid, ProfileRow>,
     customers: BTreeMap<Uuid, CustomerRow>,
+    /// By root, in order.
+    checkpoints: BTreeMap<String, Vec<Checkpoint>>,
     minted: u128,
 }
 
@@ -72,6 +79,12 @@ impl Shelf {
         }
         let late_roots: BTreeSet<&String> = plan.late.iter().flat_map(|late| &late.roots).collect();
         let fast_rows = those(&rows, |row| !late_roots.contains(&row.root));
+        for (lost, kept) in plan.merged.iter().filter(|(lost, _)| rows[*lost].events > 0) {
+            if !late_roots.contains(lost) {
+                self.checkpoints.remove(lost);
+                self.checkpoints.remove(kept);
+            }
+        }
         let mut changes = vec![self.fast(&fast_rows, &events, &plan, policy)];
         paths.fast += plan.fast.len() as u64;
         for late in &plan.late {
@@ -135,19 +148,56 @@ impl Shelf {
             .cloned()
             .collect();
         let stored = World::from_rows(rows.values(), departed);
-        let known = self
-            .ledger
-            .extract_if(.., |_, (entry, _)| rows.contains_key(&entry.event.key));
+        let (root, mut checkpoints) = self.checkpoints_before(rows, late, &events[late.events[0]], plan);
+        let base = checkpoints.last().cloned();
+        let known = self.ledger.extract_if(.., |_, (entry, _)| {
+            let is_in_base = base.as_ref().is_some_and(|base| entry.event.position <= base.at);
+            rows.contains_key(&entry.event.key) && !is_in_base
+        });
         let mut history: Vec<Entry> = known.map(|(_, (entry, _))| Entry { known: true, ..entry }).collect();
         history.extend(late.events.iter().map(|index| entry(&events[*index], policy)));
         history.sort_by(|a, b| a.event.position.cmp(&b.event.position));
         paths.late += history.len() as u64;
-        let mut refolded = refold(&history, &stored);
+        paths.checkpoints += u64::from(base.is_some());
+        let total = base.as_ref().map_or(0, |base| base.events) + history.len() as u64;
+        let mut refolded = refold(base.as_ref(), &history, &stored, SPACING);
+        checkpoints.extend(refolded.checkpoints.iter().map(stored_and_read));
+        let numbers: Vec<u64> = checkpoints.iter().map(|checkpoint| checkpoint.events).collect();
+        for index in redundant(&numbers, total) {
+            checkpoints.remove(index);
+        }
+        self.checkpoints.insert(root, checkpoints);
         for (entry, verdict) in history.into_iter().zip(refolded.verdicts) {
             self.ledger.insert(entry.event.reference, (entry, verdict));
         }
         name_rows(&mut refolded.world, &mut || mint(&mut self.minted));
         difference(rows, &stored, &refolded.world, plan)
+    }
+
+    /// The root that a component will have, and those of its checkpoints that still hold, in order.
+    fn checkpoints_before(
+        &mut self,
+        rows: &BTreeMap<String, KeyRow>,
+        late: &Planned,
+        first: &Event,
+        plan: &Plan,
+    ) -> (String, Vec<Checkpoint>) {
+        let all: Vec<Vec<Checkpoint>> = late
+            .roots
+            .iter()
+            .filter(|root| rows[*root].events > 0)
+            .map(|root| self.checkpoints.remove(root).unwrap_or_default())
+            .collect();
+        let is_root = |root: &&String| !plan.merged.contains_key(*root);
+        let root = late.roots.iter().find(is_root).expect("every component has a root");
+        let held = match <[_; 1]>::try_from(all) {
+            Ok([checkpoints]) if rows[root].events > 0 => checkpoints
+                .into_iter()
+                .filter(|checkpoint| checkpoint.at < first.position)
+                .collect(),
+            _ => Vec::new(),
+        };
+        (root.clone(), held)
     }
 
     /// Writes a difference; a row made twice, or changed or removed without being there, is an error.
@@ -350,6 +400,13 @@ fn said(verdict: &Verdict) -> naive::Verdict {
         outcome: verdict.outcome.name().to_owned(),
         reason: verdict.reason.map(|reason| reason.name().to_owned()),
     }
+}
+
+fn stored_and_read(checkpoint: &Checkpoint) -> Checkpoint {
+    let state = checkpoint.state().expect("a checkpoint can be written");
+    let read = Checkpoint::restore(checkpoint.at.clone(), checkpoint.events, &state).expect("a checkpoint can be read");
+    assert_eq!(&read, checkpoint);
+    read
 }
 
 fn mint(minted: &mut u128) -> Uuid {

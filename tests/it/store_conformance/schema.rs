@@ -15,7 +15,7 @@ on_both!(
 
 async fn migrating_twice_does_nothing_the_second_time(base: Base) -> Result<()> {
     let (store, done) = Store::migrate(&base.settings()).await?;
-    assert_eq!(done, ["foundation"]);
+    assert_eq!(done, ["foundation", "checkpoints"]);
     assert_eq!(store.schema_state().await?, SchemaState::Current);
     store.close().await;
     if base.which == Which::Sqlite {
