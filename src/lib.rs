@@ -14,6 +14,7 @@ pub mod explain;
 pub mod failure;
 pub mod jetstream;
 pub mod outbox;
+pub mod rebuild;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;

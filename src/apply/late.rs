@@ -61,7 +61,7 @@ impl Batch<'_> {
         for (origin, verdict) in origins.into_iter().zip(refolded.verdicts) {
             match origin {
                 Origin::Batch(index, envelope) => self.enter(index, envelope, verdict, Path::Late, terms, decided),
-                Origin::Ledger(row) => changed(row, verdict, decided, terms)?,
+                Origin::Ledger(row) => changed(row, verdict, row.policy_id, decided, terms)?,
             }
         }
         domain::name_rows(&mut refolded.world, terms.mint);
@@ -110,8 +110,15 @@ pub fn recalled(row: &LedgerRow, policies: &BTreeMap<i64, Arc<Policy>>) -> Resul
 }
 
 /// Notes an event of the ledger that is seen differently now, and what that means for its dead letter.
-fn changed(row: &LedgerRow, verdict: Verdict, decided: &mut Decided, terms: &Terms<'_>) -> Result<(), StoreError> {
-    let same = row.outcome == verdict.outcome
+pub(super) fn changed(
+    row: &LedgerRow,
+    verdict: Verdict,
+    policy_id: i64,
+    decided: &mut Decided,
+    terms: &Terms<'_>,
+) -> Result<(), StoreError> {
+    let same = row.policy_id == policy_id
+        && row.outcome == verdict.outcome
         && row.reason == verdict.reason
         && row.effects == crate::store::effects_text(&verdict)?
         && row.degraded == crate::store::degraded_text(&verdict)?;
@@ -133,6 +140,7 @@ fn changed(row: &LedgerRow, verdict: Verdict, decided: &mut Decided, terms: &Ter
         source: row.source.clone(),
         event_id: row.event_id.clone(),
         verdict,
+        policy_id,
     });
     Ok(())
 }

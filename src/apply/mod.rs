@@ -6,6 +6,7 @@ mod decide;
 mod fold;
 mod late;
 mod load;
+pub mod rebuild;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};

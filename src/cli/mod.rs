@@ -7,6 +7,7 @@ mod dead;
 mod explain;
 mod migrate;
 mod publish;
+mod rebuild;
 mod run;
 
 use std::path::PathBuf;
@@ -44,6 +45,8 @@ enum Command {
     Check(check::Args),
     /// Publish events from JSON lines.
     Publish(publish::Args),
+    /// Fold ledgers again and put the tables right.
+    Rebuild(rebuild::Args),
     /// Tell the whole history of a user, in order.
     Explain(explain::Args),
     /// Look at dead letters.
@@ -88,6 +91,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(&args, &config).await,
         Command::Migrate(args) => migrate::run(&args, &config).await,
         Command::Publish(args) => publish::run(&args, &config).await,
+        Command::Rebuild(args) => rebuild::run(&args, &config).await,
         Command::Explain(args) => explain::run(&args, &config).await,
         Command::Dead(dead::Command::List(args)) => dead::list(&args, &config).await,
         Command::Check(args) => check::run(&args, cli.config.as_deref()).await,

@@ -15,6 +15,7 @@ pub mod position;
 pub mod profile;
 pub mod refold;
 mod rename;
+pub mod repair;
 pub mod rows;
 pub mod story;
 mod transition;
@@ -31,6 +32,7 @@ pub use policy::{CreateOn, DisplayOwner, OnDelete, Policy, ProfileRule, SourceRu
 pub use position::{Position, Timestamp, hex};
 pub use profile::{Profile, Status};
 pub use refold::{Entry, Refolded, rebuild, refold};
+pub use repair::{Actual, ActualProfile};
 pub use rows::{CUSTOMER_COLUMNS, CustomerChange, CustomerRow, PROFILE_COLUMNS, ProfileChange, ProfileRow};
 pub use story::{Story, story};
 pub use verdict::{Effects, Outcome, Reason, Verdict};

@@ -31,6 +31,13 @@ impl Via {
         }
     }
 
+    /// As stored, read back.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Implicit, Self::Event, Self::Backfill]
+            .into_iter()
+            .find(|via| via.name() == name)
+    }
+
     pub(super) fn of_creation(event: &Event) -> Self {
         if event.backfill { Self::Backfill } else { Self::Event }
     }

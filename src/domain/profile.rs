@@ -30,6 +30,13 @@ impl Status {
         }
     }
 
+    /// As stored, read back.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Draft, Self::Active, Self::Archived]
+            .into_iter()
+            .find(|status| status.name() == name)
+    }
+
     /// Where a transition leads from here, if it is legal.
     pub(super) fn after(self, transition: Kind) -> Option<Self> {
         match (transition, self) {

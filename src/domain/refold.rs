@@ -200,7 +200,7 @@ fn matches(before: &Fold, after: &Fold, stored: &World) -> Vec<(PersonId, Person
 
 /// Rows follow their person; those of a person who became part of another follow the event that made them.
 fn hand_over_rows(world: &mut World, stored: &World, pairs: &[(PersonId, PersonId)]) {
-    let mut free: BTreeSet<Uuid> = stored.persons.values().flat_map(rows).collect();
+    let mut free: BTreeSet<Uuid> = stored.row_names().collect();
     let mut take = |row: Option<Uuid>| row.filter(|row| free.remove(row));
     for (new, old) in pairs {
         let (Some(person), Some(known)) = (world.persons.get_mut(new), stored.persons.get(old)) else {
@@ -242,7 +242,13 @@ fn hand_over_rows(world: &mut World, stored: &World, pairs: &[(PersonId, PersonI
     }
 }
 
-/// Every row of a person; one set, because ids of persons, profiles and customers never coincide.
+impl World {
+    /// The names of every row of everybody; one set, because ids of persons, profiles and customers never coincide.
+    pub fn row_names(&self) -> impl Iterator<Item = Uuid> {
+        self.persons.values().flat_map(rows)
+    }
+}
+
 fn rows(person: &Person) -> impl Iterator<Item = Uuid> {
     let profiles = person.profiles.values().map(|profile| profile.row);
     let customers = person.customers.values().map(|customer| customer.row);

@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use super::StoreError;
 use crate::domain::{
-    Checkpoint, CustomerChange, Kind, Outcome, Person, Policy, Position, ProfileChange, Reason, StoredHolder, Verdict,
+    ActualProfile, Checkpoint, CustomerChange, Kind, Outcome, PROFILE_COLUMNS, Person, Policy, Position, ProfileChange,
+    ProfileRow, Reason, Status, StoredHolder, Verdict, Via,
 };
 
 /// The number of a holder in the column `holder`.
@@ -196,4 +197,56 @@ pub(super) fn time_text(time: OffsetDateTime) -> Result<String, StoreError> {
     const FORMAT: &[time::format_description::BorrowedFormatItem<'_>] =
         time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
     time.format(FORMAT).map_err(|error| unreadable("time", error))
+}
+
+/// Columns of `profiles` into which anybody can have written anything.
+pub(super) struct ProfileTexts<'r> {
+    pub(super) status: &'r str,
+    pub(super) degraded: &'r str,
+    pub(super) created_via: &'r str,
+    pub(super) attributes: &'r str,
+}
+
+impl ProfileTexts<'_> {
+    /// The row with these texts in it; what no fold writes is marked.
+    pub(super) fn actual(self, row: ProfileRow) -> Result<ActualProfile, StoreError> {
+        let mut odd = 0;
+        let mut mark = |column: &str| {
+            let bit = PROFILE_COLUMNS.iter().position(|name| *name == column);
+            odd |= bit.map_or(0, |bit| 1 << bit);
+        };
+        let status = Status::from_name(self.status);
+        if status.is_none() {
+            mark("status");
+        }
+        let created_via = Via::from_name(self.created_via);
+        if created_via.is_none() {
+            mark("created_via");
+        }
+        let degraded: Option<Vec<String>> = serde_json::from_str(self.degraded).ok();
+        if degraded.is_none() {
+            mark("degraded");
+        }
+        let attributes = serde_json::from_str(self.attributes).map_err(|error| unreadable("attributes", error))?;
+        let row = ProfileRow {
+            status: status.unwrap_or(row.status),
+            created_via: created_via.map_or("", Via::name),
+            degraded: degraded.unwrap_or_default(),
+            attributes,
+            ..row
+        };
+        Ok(ActualProfile { row, odd })
+    }
+}
+
+/// Microseconds since 1970.
+pub(super) fn micros(time: OffsetDateTime) -> i64 {
+    (time.unix_timestamp_nanos() / 1_000) as i64
+}
+
+/// Microseconds since 1970 of an instant as SQLite has it.
+pub(super) fn micros_of(text: &str) -> Result<i64, StoreError> {
+    OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339)
+        .map(micros)
+        .map_err(|error| unreadable("time", error))
 }

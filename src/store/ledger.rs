@@ -73,6 +73,8 @@ pub struct Changed {
     pub event_id: String,
     /// What is to stand there now.
     pub verdict: Verdict,
+    /// The policy it is evaluated by.
+    pub policy_id: i64,
 }
 
 /// A dead letter, to be published by the relay.

@@ -14,8 +14,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use uuid::Uuid;
 
-use crate::domain::{Checkpoint, KeyRow, Person, Policy, Position};
+use crate::domain::{ActualProfile, Checkpoint, CustomerRow, KeyRow, Person, Policy, Position};
 
 pub use columns::{degraded_text, effects_text};
 pub use error::StoreError;
@@ -213,6 +214,30 @@ impl Store {
         on_both!(self, Self, inner => inner.component(key).await)
     }
 
+    /// Components in the order of their roots, from after one of them, at most `limit`: root and number of events.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn components(&self, after: Option<&str>, limit: u32) -> Result<Vec<(String, u64)>, StoreError> {
+        on_both!(self, Self, inner => inner.components(after, limit).await)
+    }
+
+    /// How many components there are.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn count_components(&self) -> Result<u64, StoreError> {
+        on_both!(self, Self, inner => inner.count_components().await)
+    }
+
+    /// Rows of `profiles` and of `customers` whose user no event speaks of.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn count_strangers(&self) -> Result<u64, StoreError> {
+        on_both!(self, Self, inner => inner.count_strangers().await)
+    }
+
     /// Closes every connection.
     pub async fn close(&self) {
         on_both!(self, Self, inner => inner.close().await);
@@ -296,6 +321,22 @@ impl Tx<'_> {
     /// When the database cannot be read.
     pub async fn policies(&mut self, ids: &[i64]) -> Result<BTreeMap<i64, Policy>, StoreError> {
         on_both!(self, Self, inner => inner.policies(ids).await)
+    }
+
+    /// The rows of `profiles` with these ids or of these users, as they are.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn profiles(&mut self, ids: &[Uuid], users: &[&str]) -> Result<Vec<ActualProfile>, StoreError> {
+        on_both!(self, Self, inner => inner.profiles(ids, users).await)
+    }
+
+    /// The rows of `customers` with these ids or of these users, as they are.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn customers(&mut self, ids: &[Uuid], users: &[&str]) -> Result<Vec<CustomerRow>, StoreError> {
+        on_both!(self, Self, inner => inner.customers(ids, users).await)
     }
 
     /// Writes a whole batch in a number of statements that does not depend on its size.

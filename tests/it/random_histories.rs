@@ -4,6 +4,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use rollcall::apply::Givens;
+use rollcall::apply::rebuild::Mode;
+use rollcall::clock::new_row_id;
 use rollcall::config::Config;
 use rollcall::domain::{CreateOn, OnDelete, Policy, Spacing, Status};
 use serde_json::{Value, json};
@@ -39,6 +42,18 @@ async fn random_histories_end_in_the_tables_of_the_naive_fold(mut base: Base) ->
         }
         let found = Rows::read(&base).await?;
         found.compare(&Rows::expected(&fold(&events, &settings)), seed);
+        let roots = base.select(&["key"], "@keys WHERE key = root").await?;
+        let roots: Vec<String> = roots.into_iter().filter_map(|mut row| row.remove(0)).collect();
+        let givens = Givens {
+            now: crate::world::epoch(),
+            mint: &mut new_row_id,
+        };
+        let wrong = applier.rebuild(&roots, Mode::Repair, givens).await?;
+        assert_eq!(
+            wrong,
+            [],
+            "seed {seed}: folded from the beginning, everything is as it was"
+        );
     }
     Ok(())
 }

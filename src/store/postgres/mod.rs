@@ -5,6 +5,7 @@
 
 mod checkpoints;
 mod read;
+mod rebuild;
 mod write;
 
 use std::collections::BTreeMap;

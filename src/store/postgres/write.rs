@@ -295,9 +295,9 @@ impl Tx<'_> {
         }
         let sql = self.sql(
             "UPDATE @ledger l SET outcome = u.outcome, reason = u.reason, effects = u.effects::json, \
-             degraded = u.degraded::json \
-             FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[]) \
-             AS u (source, id, outcome, reason, effects, degraded) WHERE l.source = u.source AND l.event_id = u.id",
+             degraded = u.degraded::json, policy_id = u.policy_id \
+             FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[]) \
+             AS u (source, id, outcome, reason, effects, degraded, policy_id) WHERE l.source = u.source AND l.event_id = u.id",
         );
         sqlx::query(sql)
             .bind(column!(changed, event => event.source.as_str()))
@@ -306,6 +306,7 @@ impl Tx<'_> {
             .bind(column!(changed, event => event.verdict.reason.map(crate::domain::Reason::name)))
             .bind(try_column!(changed, event => columns::effects_text(&event.verdict)))
             .bind(try_column!(changed, event => columns::degraded_text(&event.verdict)))
+            .bind(column!(changed, event => event.policy_id))
             .execute(&mut *self.inner)
             .await?;
         Ok(())

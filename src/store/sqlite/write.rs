@@ -73,7 +73,7 @@ impl Tx<'_> {
         self.resolve_letters(&decided.resolved).await?;
         self.run(
             "UPDATE @ledger AS l SET outcome = u.value ->> 2, reason = u.value ->> 3, effects = u.value ->> 4, \
-             degraded = u.value ->> 5 FROM json_each(?1) AS u \
+             degraded = u.value ->> 5, policy_id = u.value ->> 6 FROM json_each(?1) AS u \
              WHERE l.source = u.value ->> 0 AND l.event_id = u.value ->> 1",
             &decided.changed,
             changed,
@@ -288,6 +288,7 @@ fn changed(event: &Changed) -> Result<Value, StoreError> {
         verdict.reason.map(Reason::name),
         columns::effects_text(verdict)?,
         columns::degraded_text(verdict)?,
+        event.policy_id,
     ]))
 }
 

@@ -3,6 +3,7 @@
 mod explain;
 mod help;
 mod publish;
+mod rebuild;
 mod setup;
 
 use std::path::Path;

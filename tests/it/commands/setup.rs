@@ -23,12 +23,12 @@ async fn migrating_says_what_it_did(base: Base) -> Result<()> {
     let first = run(base.folder.path(), &["migrate", "--json"], &environment, b"")
         .await?
         .success()?;
-    assert_eq!(first.json()?["migrations"], json!(["foundation"]));
+    assert_eq!(first.json()?["migrations"], json!(["foundation", "checkpoints"]));
     let second = run(base.folder.path(), &["migrate"], &environment, b"")
         .await?
         .success()?;
     assert!(second.stdout.contains("nothing to do"), "{}", second.stdout);
-    assert_eq!(base.number("count(*)", "@migrations").await?, 1);
+    assert_eq!(base.number("count(*)", "@migrations").await?, 2);
     Ok(())
 }
 

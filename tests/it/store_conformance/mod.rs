@@ -6,4 +6,5 @@ mod cuts;
 mod late;
 mod letters;
 mod passing;
+mod rebuild;
 mod schema;
