@@ -36,33 +36,51 @@ pub struct Refolded {
 /// Folds `history`, sorted by position, on top of `base` or from nothing. `history` is all that follows `base` in the
 /// component, `stored` the stored state of the same component.
 pub fn refold(base: Option<&Checkpoint>, history: &[Entry], stored: &World, spacing: Spacing) -> Refolded {
-    let known = history.iter().filter(|entry| entry.known);
-    let before = Fold::of(base, known.map(|entry| (&entry.event, &*entry.policy)), None);
     let due = Due::after(spacing, history.len());
     let after = Fold::of(
         base,
         history.iter().map(|entry| (&entry.event, &*entry.policy)),
         Some(&due),
     );
-    settle_rows(&before, after, stored)
+    settle_rows(after, stored, || {
+        let known = history.iter().filter(|entry| entry.known);
+        Fold::of(base, known.map(|entry| (&entry.event, &*entry.policy)), None)
+    })
 }
 
 /// Folds the whole `history`, sorted by position, from nothing, each event evaluated anew by `policy`.
 pub fn rebuild(history: &[Entry], policy: &Policy, stored: &World, spacing: Spacing) -> Refolded {
-    let before = Fold::of(None, history.iter().map(|entry| (&entry.event, &*entry.policy)), None);
     let due = Due::after(spacing, history.len());
     let after = Fold::of(None, history.iter().map(|entry| (&entry.event, policy)), Some(&due));
-    settle_rows(&before, after, stored)
+    settle_rows(after, stored, || {
+        Fold::of(None, history.iter().map(|entry| (&entry.event, &*entry.policy)), None)
+    })
 }
 
-fn settle_rows(before: &Fold, mut after: Fold, stored: &World) -> Refolded {
-    let pairs = matches(before, &after, stored);
+fn settle_rows(mut after: Fold, stored: &World, before: impl FnOnce() -> Fold) -> Refolded {
+    let pairs = match the_only_pair(&after.world, stored) {
+        Some(pair) => vec![pair],
+        None => matches(&before(), &after, stored),
+    };
     hand_over_rows(&mut after.world, stored, &pairs);
     Refolded {
         world: after.world,
         verdicts: after.verdicts,
         checkpoints: after.checkpoints,
     }
+}
+
+/// Where one present person stands at one key before and after, there is nothing to be found out: whatever events they
+/// have in common, nobody else is there to be matched.
+fn the_only_pair(new: &World, stored: &World) -> Option<(PersonId, PersonId)> {
+    let (Some((new_id, person)), Some((old_id, known))) =
+        (new.persons.first_key_value(), stored.persons.first_key_value())
+    else {
+        return None;
+    };
+    let alone = new.persons.len() == 1 && stored.persons.len() == 1;
+    let present = person.deleted_at.is_none() && known.deleted_at.is_none();
+    (alone && present && person.key == known.key).then_some((*new_id, *old_id))
 }
 
 /// When to make checkpoints.

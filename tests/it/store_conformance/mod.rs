@@ -5,6 +5,7 @@ mod columns;
 mod cuts;
 mod late;
 mod letters;
+mod load;
 mod passing;
 mod rebuild;
 mod schema;

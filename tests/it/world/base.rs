@@ -208,7 +208,8 @@ impl Base {
     }
 }
 
-const OURS: [&str; 9] = [
+const OURS: [&str; 10] = [
+    "checkpoints",
     "profiles",
     "customers",
     "ledger",
