@@ -12,6 +12,7 @@ mod naive;
 mod plans;
 mod random_histories;
 mod store_conformance;
+mod tidy;
 mod topology;
 mod workers;
 mod world;
