@@ -15,6 +15,32 @@ const LINE_MAX: usize = 1024;
 /// Prefix of the headers that are ours.
 const OURS: &str = "Rollcall-";
 
+/// Our headers, without their prefix, and what each says; those that not every letter has begin with "where".
+pub const HEADERS: &[(&str, &str)] = &[
+    ("Reason", "why the message is here: one of the closed list"),
+    ("Remedy", "what a person can do about it"),
+    ("Error", "what was wrong, without values of the data"),
+    ("Stream", "stream of the original message"),
+    ("Subject", "subject of the original message"),
+    ("Sequence", "its sequence within the stream"),
+    ("Time", "when the broker stored it"),
+    ("Attempts", "how often it was tried"),
+    ("First-Attempt", "when it was tried first"),
+    ("Last-Attempt", "when it was tried last"),
+    ("Version", "version of the worker"),
+    ("Fingerprint", "equal for letters that died of the same thing"),
+    ("Message-Id", "where it had one: its Nats-Msg-Id"),
+    ("Source", "where it could be read: the source of the event"),
+    ("Event-Id", "where it could be read: the id of the event"),
+    (
+        "Payload",
+        "where the payload is not the original one: what became of it",
+    ),
+    ("Payload-Bytes", "where the payload was left out: its length"),
+    ("Payload-Sha256", "where the payload was left out: its hash"),
+    ("Headers", "where headers were left out: that they were"),
+];
+
 /// Builds dead letters for one stream of events.
 #[derive(Debug, Clone)]
 pub struct Undertaker {
@@ -263,5 +289,36 @@ mod tests {
         assert_eq!(our_header(&letter.headers, "message-id").map(str::len), Some(LINE_MAX));
         assert_eq!(header(&letter.headers, "x-lines"), Some("a  b"));
         assert_eq!(header(&letter.headers, "bad name"), None);
+    }
+
+    #[test]
+    fn every_header_of_ours_is_listed() {
+        let message = Incoming {
+            subject: "user.created",
+            headers: &[("Nats-Msg-Id".to_owned(), "m".to_owned())],
+            payload: b"{}",
+            stream: "USERS",
+            sequence: 7,
+            published: OffsetDateTime::UNIX_EPOCH,
+        };
+        let undertaker = Undertaker {
+            subject_prefix: "dead".to_owned(),
+            stream: "USERS".to_owned(),
+        };
+        let identity = Some(("s", "1"));
+        let letter = undertaker.bury(
+            &message,
+            Reason::IdConflict,
+            "odd",
+            identity,
+            OffsetDateTime::UNIX_EPOCH,
+        );
+        let ours = letter.headers.iter().filter_map(|(name, _)| name.strip_prefix(OURS));
+        for name in ours.clone().filter(|name| !name.starts_with("Original-")) {
+            assert!(HEADERS.iter().any(|(listed, _)| *listed == name), "{name}");
+        }
+        for (name, about) in HEADERS.iter().filter(|(_, about)| !about.starts_with("where")) {
+            assert!(ours.clone().any(|found| found == *name), "{name}: {about}");
+        }
     }
 }

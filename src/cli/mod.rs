@@ -9,6 +9,7 @@ mod migrate;
 mod publish;
 mod rebuild;
 mod run;
+mod schema;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,6 +50,8 @@ enum Command {
     Rebuild(rebuild::Args),
     /// Tell the whole history of a user, in order.
     Explain(explain::Args),
+    /// Print what events may hold, for those who send them.
+    Schema(schema::Args),
     /// Look at dead letters.
     #[command(subcommand)]
     Dead(dead::Command),
@@ -93,6 +96,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Publish(args) => publish::run(&args, &config).await,
         Command::Rebuild(args) => rebuild::run(&args, &config).await,
         Command::Explain(args) => explain::run(&args, &config).await,
+        Command::Schema(args) => schema::run(&args, &config),
         Command::Dead(dead::Command::List(args)) => dead::list(&args, &config).await,
         Command::Check(args) => check::run(&args, cli.config.as_deref()).await,
     }

@@ -251,8 +251,11 @@ impl Event {
     }
 }
 
+/// Longest electronic mail address, in Unicode scalars.
+pub const ADDRESS_MAX: usize = 320;
+
 /// Whether a text can be an electronic mail address: one `@` with something on both sides, no blanks or controls,
-/// at most 320 characters. Deliberately loose: the provider has to send mail there, not we.
+/// at most [`ADDRESS_MAX`] characters. Deliberately loose: the provider has to send mail there, not we.
 pub fn is_address(text: &str) -> bool {
     let Some((local, domain)) = text.split_once('@') else {
         return false;
@@ -260,6 +263,6 @@ pub fn is_address(text: &str) -> bool {
     !local.is_empty()
         && !domain.is_empty()
         && !domain.contains('@')
-        && text.chars().count() <= 320
+        && text.chars().count() <= ADDRESS_MAX
         && !text.chars().any(|c| c.is_whitespace() || c.is_control())
 }

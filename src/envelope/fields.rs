@@ -1,4 +1,4 @@
-//! The data of each type: which fields it has, what they may hold.
+//! The data of each type, read by the table of [`contract`](super::contract).
 //!
 //! A bad required field makes the event undecodable. Any other bad field is dropped and named, so that nobody is left
 //! without a profile because one telephone number was odd.
@@ -6,18 +6,10 @@
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
+use super::contract::{Care, Field, NAME, Rule, named};
 use super::{Read, Refusal, undecodable};
 use crate::domain::event::is_address;
 use crate::domain::{Body, Change, Kind, Patch};
-
-/// Longest key, name or identifier, in Unicode scalars.
-const TEXT_MAX: usize = 255;
-/// Longest telephone number, in Unicode scalars.
-const PHONE_MAX: usize = 64;
-/// Most profile types one event may name.
-const TYPES_MAX: usize = 64;
-/// Largest metadata, in bytes of JSON.
-const METADATA_MAX: usize = 65_536;
 
 type Data = Map<String, Value>;
 
@@ -25,7 +17,7 @@ pub(super) fn read(kind: Kind, value: &Value) -> Result<Read, Refusal> {
     let Some(data) = value.as_object() else {
         return Err(undecodable("data must be a JSON object"));
     };
-    let user_id = required(data, "user_id")?;
+    let user_id = required(data, &named::USER_ID)?;
     let mut degraded = BTreeSet::new();
     let body = match kind {
         Kind::Created => Body::Created(patch(data, Null::IsAbsent, &mut degraded)?),
@@ -33,23 +25,23 @@ pub(super) fn read(kind: Kind, value: &Value) -> Result<Read, Refusal> {
         Kind::Renamed => renamed(data, &mut degraded)?,
         Kind::Deleted => Body::Deleted,
         Kind::Joined => Body::Joined {
-            organization_id: required(data, "organization_id")?,
-            customer_name: match optional(data, "customer_name", text, &mut degraded) {
+            organization_id: required(data, &named::MEMBER_OF)?,
+            customer_name: match text(data, &named::CUSTOMER_NAME, &mut degraded)? {
                 Change::Set(name) => Some(name),
                 Change::Keep | Change::Clear => None,
             },
         },
         Kind::Left => Body::Left {
-            organization_id: required(data, "organization_id")?,
+            organization_id: required(data, &named::MEMBER_OF)?,
         },
         Kind::Activated => Body::Activated {
-            profile_type: strict_text(data, "profile_type")?,
+            profile_type: strict_text(data, &named::PROFILE_TYPE)?,
         },
         Kind::Archived => Body::Archived {
-            profile_type: strict_text(data, "profile_type")?,
+            profile_type: strict_text(data, &named::PROFILE_TYPE)?,
         },
         Kind::Reactivated => Body::Reactivated {
-            profile_type: strict_text(data, "profile_type")?,
+            profile_type: strict_text(data, &named::PROFILE_TYPE)?,
         },
     };
     Ok(Read {
@@ -67,10 +59,10 @@ enum Null {
 }
 
 fn renamed(data: &Data, degraded: &mut BTreeSet<String>) -> Result<Body, Refusal> {
-    let to = strict_text(data, "new_user_id")?;
+    let to = strict_text(data, &named::NEW_USER_ID)?;
     let mut patch = patch(data, Null::Clears, degraded)?;
-    let new_email = optional(data, "new_email", address, degraded);
-    let new_username = optional(data, "new_username", text, degraded);
+    let new_email = text(data, &named::NEW_EMAIL, degraded)?;
+    let new_username = text(data, &named::NEW_USERNAME, degraded)?;
     let says_something = to.is_some() || matches!(new_email, Change::Set(_)) || matches!(new_username, Change::Set(_));
     if !says_something {
         return Err(undecodable(
@@ -93,7 +85,7 @@ fn renamed(data: &Data, degraded: &mut BTreeSet<String>) -> Result<Body, Refusal
     if let Change::Set(email) = new_email {
         // A flag that came with a bad `email` was dropped with it; here it belongs to the new address.
         degraded.remove("email");
-        patch.email_verified = optional(data, "email_verified", boolean, degraded);
+        patch.email_verified = flag(data, &named::EMAIL_VERIFIED, degraded)?;
         patch.email = Change::Set(email);
     }
     if let Change::Set(username) = new_username {
@@ -105,18 +97,18 @@ fn renamed(data: &Data, degraded: &mut BTreeSet<String>) -> Result<Body, Refusal
 
 fn patch(data: &Data, null: Null, degraded: &mut BTreeSet<String>) -> Result<Patch, Refusal> {
     let mut patch = Patch {
-        email: optional(data, "email", address, degraded),
-        email_verified: optional(data, "email_verified", boolean, degraded),
-        username: optional(data, "username", text, degraded),
-        first_name: optional(data, "first_name", text, degraded),
-        last_name: optional(data, "last_name", text, degraded),
-        full_name: optional(data, "full_name", text, degraded),
-        phone: optional(data, "phone", phone, degraded),
-        external_id: optional(data, "external_id", text, degraded),
-        active: active(data)?,
-        organization_id: optional(data, "organization_id", text, degraded),
+        email: text(data, &named::EMAIL, degraded)?,
+        email_verified: flag(data, &named::EMAIL_VERIFIED, degraded)?,
+        username: text(data, &named::USERNAME, degraded)?,
+        first_name: text(data, &named::FIRST_NAME, degraded)?,
+        last_name: text(data, &named::LAST_NAME, degraded)?,
+        full_name: text(data, &named::FULL_NAME, degraded)?,
+        phone: text(data, &named::PHONE_NUMBER, degraded)?,
+        external_id: text(data, &named::EXTERNAL_ID, degraded)?,
+        active: flag(data, &named::ACTIVE, degraded)?,
+        organization_id: text(data, &named::ORGANIZATION_ID, degraded)?,
         profile_types: profile_types(data, degraded),
-        metadata: optional(data, "metadata", metadata, degraded),
+        metadata: object(data, &named::METADATA, degraded)?,
     };
     if degraded.contains("email") {
         // The flag speaks of the address that was dropped, not of the one that is kept.
@@ -147,34 +139,54 @@ fn without_clears(patch: &mut Patch) {
     absent(&mut patch.metadata);
 }
 
-/// A text of 1 to 255 characters that must be there.
-fn required(data: &Data, name: &str) -> Result<String, Refusal> {
-    strict_text(data, name)?.ok_or_else(|| undecodable(format!("data.{name} is missing")))
+/// A text that must be there.
+fn required(data: &Data, field: &Field) -> Result<String, Refusal> {
+    strict_text(data, field)?.ok_or_else(|| undecodable(format!("data.{} is missing", field.name)))
 }
 
-/// A text of 1 to 255 characters that may be absent but not bad.
-fn strict_text(data: &Data, name: &str) -> Result<Option<String>, Refusal> {
-    match data.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => match text(value).filter(|text| !text.is_empty()) {
-            Some(text) => Ok(Some(text)),
-            None => Err(undecodable(format!(
-                "data.{name} must be a string of 1 to {TEXT_MAX} characters without U+0000{}",
-                found(value)
-            ))),
-        },
+/// A text that may be absent but not bad.
+fn strict_text(data: &Data, field: &Field) -> Result<Option<String>, Refusal> {
+    match text(data, field, &mut BTreeSet::new())? {
+        Change::Set(text) => Ok(Some(text)),
+        Change::Keep | Change::Clear => Ok(None),
     }
 }
 
-fn active(data: &Data) -> Result<Change<bool>, Refusal> {
-    match data.get("active") {
+fn text(data: &Data, field: &Field, degraded: &mut BTreeSet<String>) -> Result<Change<String>, Refusal> {
+    read_field(data, field, degraded, |value| good_text(field.rule, value))
+}
+
+fn flag(data: &Data, field: &Field, degraded: &mut BTreeSet<String>) -> Result<Change<bool>, Refusal> {
+    read_field(data, field, degraded, Value::as_bool)
+}
+
+fn object(data: &Data, field: &Field, degraded: &mut BTreeSet<String>) -> Result<Change<Data>, Refusal> {
+    read_field(data, field, degraded, |value| good_object(field.rule, value))
+}
+
+/// A field in which `good` finds its value, if it is a good one.
+fn read_field<T>(
+    data: &Data,
+    field: &Field,
+    degraded: &mut BTreeSet<String>,
+    good: impl Fn(&Value) -> Option<T>,
+) -> Result<Change<T>, Refusal> {
+    match data.get(field.name) {
         None => Ok(Change::Keep),
         Some(Value::Null) => Ok(Change::Clear),
-        Some(Value::Bool(active)) => Ok(Change::Set(*active)),
-        Some(value) => Err(undecodable(format!(
-            "data.active must be true or false{}",
-            found(value)
-        ))),
+        Some(value) => match (good(value), field.care) {
+            (Some(good), _) => Ok(Change::Set(good)),
+            (None, Care::Soft) => {
+                degraded.insert(field.name.to_owned());
+                Ok(Change::Keep)
+            }
+            (None, Care::Required | Care::Strict) => Err(undecodable(format!(
+                "data.{} must be {}{}",
+                field.name,
+                field.rule,
+                found(value)
+            ))),
+        },
     }
 }
 
@@ -190,51 +202,20 @@ fn found(value: &Value) -> &'static str {
     }
 }
 
-/// A field that is dropped and named when `read` finds nothing good in it.
-fn optional<T>(
-    data: &Data,
-    name: &str,
-    read: impl Fn(&Value) -> Option<T>,
-    degraded: &mut BTreeSet<String>,
-) -> Change<T> {
-    match data.get(name) {
-        None => Change::Keep,
-        Some(Value::Null) => Change::Clear,
-        Some(value) => {
-            if let Some(good) = read(value) {
-                Change::Set(good)
-            } else {
-                degraded.insert(name.to_owned());
-                Change::Keep
-            }
-        }
-    }
-}
-
-fn bounded(value: &Value, max: usize) -> Option<String> {
+fn good_text(rule: Rule, value: &Value) -> Option<String> {
     let text = value.as_str()?;
-    // Bytes bound characters from above, which spares counting the usual short ones.
-    let fits = text.len() <= max || text.chars().count() <= max;
-    (fits && !text.contains('\0')).then(|| text.to_owned())
+    let good = match rule {
+        // Bytes bound characters from above, which spares counting the usual short ones.
+        Rule::Text { min, max } => {
+            text.len() >= min && (text.len() <= max || text.chars().count() <= max) && !text.contains('\0')
+        }
+        Rule::Address { .. } => is_address(text),
+        Rule::Flag | Rule::Names { .. } | Rule::Object { .. } => false,
+    };
+    good.then(|| text.to_owned())
 }
 
-fn text(value: &Value) -> Option<String> {
-    bounded(value, TEXT_MAX)
-}
-
-fn phone(value: &Value) -> Option<String> {
-    bounded(value, PHONE_MAX)
-}
-
-fn address(value: &Value) -> Option<String> {
-    value.as_str().filter(|text| is_address(text)).map(str::to_owned)
-}
-
-fn boolean(value: &Value) -> Option<bool> {
-    value.as_bool()
-}
-
-fn metadata(value: &Value) -> Option<Data> {
+fn good_object(rule: Rule, value: &Value) -> Option<Data> {
     fn storable(value: &Value) -> bool {
         match value {
             Value::String(text) => !text.contains('\0'),
@@ -243,25 +224,29 @@ fn metadata(value: &Value) -> Option<Data> {
             Value::Null | Value::Bool(_) | Value::Number(_) => true,
         }
     }
-    let object = value.as_object()?;
-    let fits = serde_json::to_string(object).is_ok_and(|text| text.len() <= METADATA_MAX);
+    let (object, Rule::Object { bytes }) = (value.as_object()?, rule) else {
+        return None;
+    };
+    let fits = serde_json::to_string(object).is_ok_and(|text| text.len() <= bytes);
     (fits && storable(value)).then(|| object.clone())
 }
 
 /// Bad elements are dropped one by one; a list with nothing left counts as absent, an empty one does not.
 fn profile_types(data: &Data, degraded: &mut BTreeSet<String>) -> Option<Vec<String>> {
-    let value = data.get("profile_types").filter(|value| !value.is_null())?;
-    let Some(list) = value.as_array().filter(|list| list.len() <= TYPES_MAX) else {
-        degraded.insert("profile_types".to_owned());
+    let field = &named::PROFILE_TYPES;
+    let value = data.get(field.name).filter(|value| !value.is_null())?;
+    let fits = |list: &&Vec<Value>| matches!(field.rule, Rule::Names { most } if list.len() <= most);
+    let Some(list) = value.as_array().filter(fits) else {
+        degraded.insert(field.name.to_owned());
         return None;
     };
     let mut good: Vec<String> = Vec::new();
     for element in list {
-        match text(element).filter(|name| !name.is_empty()) {
+        match good_text(NAME, element) {
             Some(name) if good.contains(&name) => {}
             Some(name) => good.push(name),
             None => {
-                degraded.insert("profile_types".to_owned());
+                degraded.insert(field.name.to_owned());
             }
         }
     }

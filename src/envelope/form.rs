@@ -3,13 +3,9 @@
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::contract::{IDENTITY_MAX, SEQUENCE_MAX};
 use super::{Attributes, Incoming, Refusal, instant, json, undecodable};
 use crate::domain::{Kind, Timestamp};
-
-/// Longest source and longest id, in bytes: together they are a key of the ledger.
-const IDENTITY_MAX: usize = 1024;
-/// Longest `sequence`, in bytes.
-const SEQUENCE_MAX: usize = 255;
 
 pub(super) fn read(message: &Incoming<'_>) -> Result<Attributes, Refusal> {
     let content_type = single(message, "content-type")?.map(str::to_ascii_lowercase);

@@ -2,10 +2,12 @@
 //!
 //! Errors name the attribute or field and the rule it breaks, never its value: values are personal data.
 
+pub mod contract;
 mod fields;
 mod form;
 mod instant;
 mod json;
+pub mod schema;
 
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;

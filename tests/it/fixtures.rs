@@ -14,10 +14,10 @@ const FORMS: [&str; 3] = ["structured", "binary", "bare"];
 /// A message and what it says.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Fixture {
+pub(crate) struct Fixture {
     subject: String,
     headers: Map<String, Value>,
-    payload: String,
+    pub(crate) payload: String,
     published: String,
     stream: String,
     sequence: u64,
@@ -33,7 +33,7 @@ impl Fixture {
             .collect()
     }
 
-    fn decode(&self) -> Envelope {
+    pub(crate) fn decode(&self) -> Envelope {
         let headers = self.headers();
         let message = Incoming {
             subject: &self.subject,
@@ -50,7 +50,7 @@ impl Fixture {
         decode(&message, &intake).expect("a golden event is a good one")
     }
 
-    fn form(&self) -> &'static str {
+    pub(crate) fn form(&self) -> &'static str {
         let names: Vec<String> = self.headers.keys().map(|name| name.to_ascii_lowercase()).collect();
         let structured = self
             .headers()
@@ -65,7 +65,7 @@ impl Fixture {
 }
 
 /// Every fixture, with its file name without `.json`.
-fn fixtures() -> Vec<(String, Fixture)> {
+pub(crate) fn fixtures() -> Vec<(String, Fixture)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/events");
     let mut fixtures: Vec<_> = std::fs::read_dir(folder)
         .expect("the fixtures are there")

@@ -2,6 +2,7 @@
 
 mod broker;
 mod commands;
+mod contract;
 mod deployment;
 mod end_to_end;
 mod fixtures;

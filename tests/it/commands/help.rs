@@ -7,7 +7,16 @@ use super::run;
 #[tokio::test]
 async fn every_command_has_help_with_an_example() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    for command in ["", "run", "migrate", "check", "publish", "explain", "dead list"] {
+    for command in [
+        "",
+        "run",
+        "migrate",
+        "check",
+        "publish",
+        "explain",
+        "schema",
+        "dead list",
+    ] {
         let mut arguments: Vec<&str> = command.split_whitespace().collect();
         arguments.push("--help");
         let help = run(folder.path(), &arguments, &[], b"").await?.success()?.stdout;
@@ -32,6 +41,9 @@ async fn wrong_usage_ends_with_2() -> Result<()> {
         &["explain"],
         &["publish"],
         &["dead"],
+        &["schema"],
+        &["schema", "--event"],
+        &["schema", "user.left", "--asyncapi"],
     ] {
         let finished = run(folder.path(), arguments, &[], b"").await?;
         assert_eq!(finished.code, 2, "{arguments:?}: {finished:?}");
@@ -42,5 +54,8 @@ async fn wrong_usage_ends_with_2() -> Result<()> {
             "{arguments:?} leaves nothing behind"
         );
     }
+    let finished = run(folder.path(), &["schema", "user.unknown"], &[], b"").await?;
+    assert_eq!(finished.code, 2);
+    assert!(finished.stderr.contains("user.created, user.updated"), "{finished:?}");
     Ok(())
 }
