@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use rollcall::domain::Kind;
+use rollcall::domain::{CUSTOMER_COLUMNS, Kind, PROFILE_COLUMNS};
 use rollcall::envelope::contract::{Rule, fields};
 use serde_json::Value;
 
@@ -128,6 +128,26 @@ fn the_table_of_fields_names_every_field_with_its_limit() -> Result<()> {
                 "docs/EVENTS.md does not say {limit} of {name}"
             );
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_document_of_the_tables_names_every_public_column() -> Result<()> {
+    let text = std::fs::read_to_string(docs().join("SCHEMA.md"))?;
+    // Those that change, and those that do not.
+    let profiles = [&PROFILE_COLUMNS[..], &["profile_id", "profile_type", "attributes"]].concat();
+    let customers = [&CUSTOMER_COLUMNS[..], &["customer_id", "organization_id"]].concat();
+    for (table, columns) in [("profiles", profiles), ("customers", customers)] {
+        let (_, section) = text.split_once(&format!("## `{table}`")).unwrap_or_default();
+        let section = section.split("\n## ").next().unwrap_or_default();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+        let named: BTreeSet<&str> = rows
+            .filter_map(|row| row.split('|').next())
+            .flat_map(|cell| cell.split(|c: char| !c.is_alphanumeric() && c != '_'))
+            .filter(|name| !name.is_empty())
+            .collect();
+        assert_eq!(named, columns.into_iter().collect(), "{table}");
     }
     Ok(())
 }

@@ -5,13 +5,15 @@ use anyhow::Result;
 use rollcall::domain::Policy;
 use serde_json::{Value, json};
 
-use crate::world::{Base, Stream, apply, on_both};
+use crate::world::{Base, Stream, Which, apply, on_both, said};
 
 on_both!(
     what_the_application_edits_stands_until_an_event_about_it,
     a_refold_leaves_the_edits_of_the_application_alone,
     attributes_belong_to_the_application_except_synchronised_keys,
     every_column_takes_every_kind_of_value,
+    columns_and_references_of_the_application_are_left_alone,
+    a_row_that_the_application_deletes_is_not_made_again,
 );
 
 const EDITED: [&str; 4] = ["status", "display_name", "phone", "attributes"];
@@ -96,6 +98,45 @@ async fn a_refold_leaves_the_edits_of_the_application_alone(base: Base) -> Resul
         base.line(&["username", "last_name", "version"], "@profiles").await?,
         "ada L 3"
     );
+    Ok(())
+}
+
+async fn columns_and_references_of_the_application_are_left_alone(base: Base) -> Result<()> {
+    let applier = base.applier().await?;
+    let mut stream = created();
+    apply(&applier, &stream.messages).await?;
+    base.execute("ALTER TABLE @profiles ADD COLUMN nickname text").await?;
+    base.execute("UPDATE @profiles SET nickname = 'boss'").await?;
+    let id = base.line(&["profile_id"], "@profiles").await?;
+    let kind = if base.which == Which::Sqlite { "text" } else { "uuid" };
+    base.execute(&format!(
+        "CREATE TABLE notes (profile {kind} REFERENCES @profiles (profile_id) ON DELETE CASCADE)"
+    ))
+    .await?;
+    base.execute(&format!("INSERT INTO notes VALUES ('{id}')")).await?;
+    stream.say("renamed", "2", 9, json!({"user_id": "a", "new_user_id": "b"}));
+    stream.say("updated", "3", 5, json!({"user_id": "a", "username": "late"}));
+    for n in 1..stream.messages.len() {
+        apply(&applier, &stream.messages[n..=n]).await?;
+    }
+    let columns = ["user_id", "username", "nickname", "profile_id"];
+    assert_eq!(base.line(&columns, "@profiles").await?, format!("b late boss {id}"));
+    assert_eq!(base.number("count(*)", "notes").await?, 1);
+    stream.say("deleted", "4", 20, json!({"user_id": "b"}));
+    apply(&applier, &stream.messages[3..]).await?;
+    assert_eq!(base.number("count(*)", "notes").await?, 0);
+    Ok(())
+}
+
+async fn a_row_that_the_application_deletes_is_not_made_again(base: Base) -> Result<()> {
+    let applier = base.applier().await?;
+    let mut stream = created();
+    apply(&applier, &stream.messages).await?;
+    base.execute("DELETE FROM @profiles").await?;
+    stream.say("updated", "2", 9, json!({"user_id": "a", "username": "ada"}));
+    let settled = apply(&applier, &stream.messages[1..]).await?;
+    assert_eq!(said(&settled), ["applied"]);
+    assert_eq!(base.number("count(*)", "@profiles").await?, 0);
     Ok(())
 }
 
