@@ -4,6 +4,7 @@ mod broker;
 mod commands;
 mod contract;
 mod deployment;
+mod documented;
 mod end_to_end;
 mod fixtures;
 mod fold_properties;
