@@ -3,8 +3,8 @@
 
 use serde_json::json;
 
-use crate::event::Source::{Hr, Shop};
-use crate::year::{Scene, Year};
+use super::event::Source::{Hr, Shop};
+use super::year::{Scene, Year};
 
 const BORN: &str = "ada.moreau";
 const MARRIED: &str = "ada.berger";

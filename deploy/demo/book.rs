@@ -4,8 +4,8 @@
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::event::Event;
-use crate::person::{CLIENT, Person};
+use super::event::Event;
+use super::person::{CLIENT, Person};
 
 /// Index in [`Book::people`].
 pub(crate) type PersonId = usize;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use time::OffsetDateTime;
 
-use crate::event::{Event, instant};
+use super::event::{Event, instant};
 
 /// The one profile type of the shipped configuration.
 pub(crate) const CLIENT: &str = "client";

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::event::Source::{Hr, Shop};
-use crate::year::{Scene, Year};
+use super::event::Source::{Hr, Shop};
+use super::year::{Scene, Year};
 
 pub(crate) const ALL: [Scene; 23] = [
     rename_chain,

@@ -4,13 +4,13 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use time::{Duration, OffsetDateTime, macros::datetime};
 
-use crate::ada;
-use crate::book::{Book, Entry, PersonId};
-use crate::event::{Event, Source};
-use crate::names::{FIRST, LAST, MARRIED, ORGANIZATIONS, plain};
-use crate::person::object;
-use crate::rng::Rng;
-use crate::scenes;
+use super::ada;
+use super::book::{Book, Entry, PersonId};
+use super::event::{Event, Source};
+use super::names::{FIRST, LAST, MARRIED, ORGANIZATIONS, plain};
+use super::person::object;
+use super::rng::Rng;
+use super::scenes;
 
 /// Something that happens in the year.
 pub(crate) type Scene = fn(&mut Year);

@@ -3,6 +3,7 @@
 mod broker;
 mod commands;
 mod contract;
+mod crashes;
 mod deployment;
 mod documented;
 mod end_to_end;

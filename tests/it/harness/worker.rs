@@ -64,6 +64,23 @@ impl Worker {
         self.process.signal(name)
     }
 
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        self.process.stderr()
+    }
+
+    /// Stops it without ending it.
+    pub async fn freeze(&mut self) -> Result<()> {
+        self.process.freeze().await
+    }
+
+    /// Ends it with SIGKILL, as a crash would.
+    pub async fn kill(&mut self, deadline: Duration) -> Result<()> {
+        self.process.signal("KILL")?;
+        self.process.ended(deadline).await?;
+        Ok(())
+    }
+
     /// Waits for its end.
     pub async fn finished(mut self, deadline: Duration) -> Result<Finished> {
         let status = self
