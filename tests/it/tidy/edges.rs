@@ -20,6 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("apply", &["domain", "envelope", "store", "failure", "dead_letters"]),
     ("outbox", &["domain", "jetstream", "store", "failure"]),
     ("explain", &["domain", "store", "apply"]),
+    ("rebuild", &["clock", "shutdown", "store", "failure", "apply"]),
     (
         "worker",
         &[

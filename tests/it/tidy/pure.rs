@@ -4,11 +4,12 @@ use super::source::{File, tree};
 use super::{catches, holds, is_rust};
 
 /// Files and folders whose every result follows from their arguments alone.
-const PURE: [&str; 5] = [
+const PURE: [&str; 6] = [
     "src/domain/",
     "src/envelope/",
     "src/apply/decide.rs",
     "src/apply/fold.rs",
+    "src/apply/late.rs",
     "src/worker/settle.rs",
 ];
 
