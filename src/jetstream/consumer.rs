@@ -11,7 +11,7 @@ use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::pull::{
     Config as PullConfig, MessagesError, MessagesErrorKind, Stream as PullStream,
 };
-use async_nats::jetstream::consumer::{Consumer, FromConsumer};
+use async_nats::jetstream::consumer::{Consumer, FromConsumer, Info as ConsumerInfo};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, watch};
@@ -269,26 +269,36 @@ impl Target {
         let doing = format!("opening consumer {durable} of stream {stream}");
         // Reads, never creates: a consumer made anew would start from the first message.
         let info = broker.consumer_info(stream, durable).await?;
-        let unexpected = |source| BrokerError::Unexpected {
-            doing: doing.clone(),
-            source,
-        };
-        let config = PullConfig::try_from_consumer_config(info.config.clone()).map_err(unexpected)?;
-        let largest = broker.max_payload() + SUBJECT_ROOM;
-        Consumer::new(config, info, broker.link.live().context)
-            .stream()
-            .max_messages_per_batch(settings.batch.max(1))
-            .max_bytes_per_batch(settings.max_bytes.max(largest))
-            .expires(settings.expires)
-            .heartbeat(settings.heartbeat)
-            .messages()
-            .await
-            .map_err(|error| unexpected(Box::new(error)))
+        pull(broker, info, *settings, &doing).await
     }
 }
 
+/// Opens the stream of messages of a pull consumer.
+pub(super) async fn pull(
+    broker: &Broker,
+    info: ConsumerInfo,
+    settings: PullSettings,
+    doing: &str,
+) -> Result<PullStream, BrokerError> {
+    let unexpected = |source| BrokerError::Unexpected {
+        doing: doing.to_owned(),
+        source,
+    };
+    let config = PullConfig::try_from_consumer_config(info.config.clone()).map_err(unexpected)?;
+    let largest = broker.max_payload() + SUBJECT_ROOM;
+    Consumer::new(config, info, broker.link.live().context)
+        .stream()
+        .max_messages_per_batch(settings.batch.max(1))
+        .max_bytes_per_batch(settings.max_bytes.max(largest))
+        .expires(settings.expires)
+        .heartbeat(settings.heartbeat)
+        .messages()
+        .await
+        .map_err(|error| unexpected(Box::new(error)))
+}
+
 /// Paces repeated questions: for ever while the broker is away, a few times where it refuses.
-struct Asking {
+pub(super) struct Asking {
     pause: Duration,
     refusals: u32,
 }
@@ -304,7 +314,7 @@ impl Default for Asking {
 
 impl Asking {
     /// Pauses before the next attempt, or gives the error back when it is final.
-    async fn again(&mut self, error: BrokerError) -> Result<(), BrokerError> {
+    pub(super) async fn again(&mut self, error: BrokerError) -> Result<(), BrokerError> {
         if error.is_transient() {
             self.refusals = 0;
             tracing::debug!(error = chain(&error), "the broker does not answer yet");

@@ -32,7 +32,7 @@ pub use delivery::{Acker, Delivery, ack_all};
 pub use difference::Difference;
 pub use error::BrokerError;
 pub use publisher::{Ack, Outgoing, PublishWindow, Publisher, Tally};
-pub use reader::{StoredMessage, StoredMessages};
+pub use reader::{Held, ReadSettings, StoredMessage, StoredMessages};
 pub use topology::{ConsumerSettings, Manage, Removal, StreamSettings, WhenFull};
 pub use version::{ADVISED, OLDEST, Version, judge_version};
 

@@ -7,9 +7,9 @@
 
 use std::sync::Arc;
 
-use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::Info as ConsumerInfo;
 use async_nats::jetstream::{ErrorCode, message};
+use async_nats::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::json;
 use time::OffsetDateTime;
@@ -17,8 +17,9 @@ use time::format_description::well_known::Rfc3339;
 use tokio::sync::Semaphore;
 
 use super::Broker;
-use super::delivery::{Acker, Delivery};
+use super::delivery::{Acker, Delivery, header_list};
 use super::error::BrokerError;
+use super::reader::StoredMessage;
 
 /// At least so many messages above the acknowledged ones are looked at. Stuck messages hold that floor
 /// down, so that one of them is always near it.
@@ -67,7 +68,7 @@ pub(super) async fn search(
         }
         next = message.seq + 1;
         let header = base64(&message.hdrs).unwrap_or_default();
-        let Some(defect) = defect(&header) else {
+        let Err(defect) = as_received(&header) else {
             continue;
         };
         let Ok(permit) = permits.clone().try_acquire_owned() else {
@@ -85,6 +86,38 @@ pub(super) async fn search(
         found.push(delivery(stream, message, &header, defect, acker));
     }
     Ok(found)
+}
+
+/// The first message at this sequence or after it, whether the client could have received it or not.
+pub(super) async fn read_around(
+    broker: &Broker,
+    stream: &str,
+    sequence: u64,
+) -> Result<Option<StoredMessage>, BrokerError> {
+    let Some(message) = stored(broker, stream, sequence, ">").await? else {
+        return Ok(None);
+    };
+    let header = base64(&message.hdrs).unwrap_or_default();
+    let (headers, defect) = match as_received(&header) {
+        Ok(headers) => (header_list(&headers), None),
+        Err(defect) => {
+            tracing::debug!(
+                stream,
+                sequence = message.seq,
+                defect,
+                "read a message around the client"
+            );
+            (legible(&header), Some(defect))
+        }
+    };
+    Ok(Some(StoredMessage {
+        headers,
+        payload: base64(&message.data).unwrap_or_default().into(),
+        sequence: message.seq,
+        published: published(&message),
+        subject: message.subject,
+        defect,
+    }))
 }
 
 /// With several filters everything is read; what belongs to nobody here is not in hand either and does no harm.
@@ -134,39 +167,39 @@ fn delivery(stream: &str, message: RawMessage, header: &[u8], defect: &'static s
     }
 }
 
-/// Why the client would fail at these bytes; the same steps as its parser, in the same order.
-fn defect(header: &[u8]) -> Option<&'static str> {
+/// The headers as the client would hand them out, or why it would fail at these bytes: the same steps as its parser's,
+/// in the same order.
+fn as_received(header: &[u8]) -> Result<HeaderMap, &'static str> {
+    let mut headers = HeaderMap::new();
     if header.is_empty() {
-        return None;
+        return Ok(headers);
     }
-    let Ok(text) = std::str::from_utf8(header) else {
-        return Some("a header is not valid UTF-8");
-    };
+    let text = std::str::from_utf8(header).map_err(|_| "a header is not valid UTF-8")?;
     let mut lines = text.lines().peekable();
     match lines.next().and_then(|line| line.strip_prefix("NATS/1.0")) {
-        None => return Some("the headers do not begin with NATS/1.0"),
-        Some(status) if !status.trim().is_empty() => return Some("the headers carry a status"),
+        None => return Err("the headers do not begin with NATS/1.0"),
+        Some(status) if !status.trim().is_empty() => return Err("the headers carry a status"),
         Some(_) => {}
     }
     while let Some(line) = lines.next() {
         if line.is_empty() {
             continue;
         }
-        let Some((name, value)) = line.split_once(':') else {
-            return Some("a header has no colon");
-        };
-        if name.parse::<async_nats::HeaderName>().is_err() {
-            return Some("a header name holds a character that is not visible ASCII");
-        }
+        let (name, value) = line.split_once(':').ok_or("a header has no colon")?;
+        let name: HeaderName = name
+            .parse()
+            .map_err(|_| "a header name holds a character that is not visible ASCII")?;
         let mut value = value.trim_start().to_owned();
         while let Some(more) = lines.next_if(|line| line.starts_with(char::is_whitespace)) {
             value.push_str(more);
         }
-        if value.trim_end().contains(['\r', '\n']) {
-            return Some("a header value holds a carriage return");
-        }
+        let value: HeaderValue = value
+            .trim_end()
+            .parse()
+            .map_err(|_| "a header value holds a carriage return")?;
+        headers.append(name, value);
     }
-    None
+    Ok(headers)
 }
 
 /// Whatever of the headers can be shown, for the dead letter.
@@ -175,14 +208,11 @@ fn legible(header: &[u8]) -> Vec<(String, String)> {
     let mut map = HeaderMap::new();
     for (name, value) in text.lines().skip(1).filter_map(|line| line.split_once(':')) {
         let value = value.trim().replace(char::is_control, " ");
-        if let (Ok(name), Ok(value)) = (
-            name.parse::<async_nats::HeaderName>(),
-            value.parse::<async_nats::HeaderValue>(),
-        ) {
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
             map.append(name, value);
         }
     }
-    super::delivery::header_list(&map)
+    header_list(&map)
 }
 
 /// Standard base64 with padding, as Go writes it. None for anything else.
@@ -245,7 +275,7 @@ mod tests {
             "NATS/1.0\r\nA: gr\u{fc}n\r\n\r\n".as_bytes(),
         ];
         for header in good {
-            assert_eq!(defect(header), None, "{}", String::from_utf8_lossy(header));
+            assert!(as_received(header).is_ok(), "{}", String::from_utf8_lossy(header));
         }
         let bad: [&[u8]; 7] = [
             b"NATS/1.0\r\nA: \xff\r\n\r\n",
@@ -257,7 +287,7 @@ mod tests {
             b"\r\n",
         ];
         for header in bad {
-            assert!(defect(header).is_some(), "{}", String::from_utf8_lossy(header));
+            assert!(as_received(header).is_err(), "{}", String::from_utf8_lossy(header));
         }
     }
 

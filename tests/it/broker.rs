@@ -3,7 +3,8 @@
 mod access;
 mod outage;
 mod publishing;
-mod unreadable;
+mod reading;
+pub(crate) mod unreadable;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;

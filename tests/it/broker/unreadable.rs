@@ -9,7 +9,7 @@ use super::{PATIENCE, deliveries, drained, message, next, prepared, publish, set
 use crate::harness::nats::Nats;
 
 /// Publishes bytes that no client library would: straight into the protocol.
-async fn publish_raw(nats: &Nats, header: &[u8], payload: &[u8]) -> Result<()> {
+pub(crate) async fn publish_raw(nats: &Nats, header: &[u8], payload: &[u8]) -> Result<()> {
     let socket = TcpStream::connect(nats.url().trim_start_matches("nats://")).await?;
     let mut socket = BufReader::new(socket);
     let mut bytes = b"CONNECT {\"verbose\":false,\"headers\":true}\r\n".to_vec();
