@@ -15,6 +15,7 @@ pub mod failure;
 pub mod jetstream;
 pub mod outbox;
 pub mod rebuild;
+pub mod replay;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;

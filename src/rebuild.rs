@@ -8,11 +8,14 @@ use std::time::Duration;
 use backoff::{BackoffBuilder as _, ExponentialBuilder};
 
 use crate::apply::rebuild::{Mode, Repaired};
-use crate::apply::{Applier, Givens};
+use crate::apply::{Applier, Arrival, Givens, Settled};
 use crate::clock;
+use crate::envelope::{self, Envelope, Intake};
 use crate::failure::{self, Class};
+use crate::jetstream::{Broker, BrokerError, PullSettings, ReadSettings, StoredMessage};
+use crate::replay::incoming;
 use crate::shutdown::Shutdown;
-use crate::store::{Store, StoreError};
+use crate::store::{OpenLetter, Store, StoreError};
 
 /// Histories per page at most.
 const PAGE: u32 = 200;
@@ -92,6 +95,26 @@ async fn next_page(store: &Store, after: Option<&str>) -> Result<Vec<String>, St
 
 /// One transaction, again while others are in its way.
 async fn page(applier: &Arc<Applier>, roots: &[String], mode: Mode) -> Result<Vec<Repaired>, StoreError> {
+    again_while_contended(|| {
+        let (applier, roots) = (Arc::clone(applier), roots.to_vec());
+        async move { applier.rebuild(&roots, mode, givens(&mut clock::new_row_id)).await }
+    })
+    .await
+}
+
+fn givens(mint: &mut (dyn FnMut() -> uuid::Uuid + Send)) -> Givens<'_> {
+    Givens {
+        now: clock::now(),
+        mint,
+    }
+}
+
+/// A unit of work in a task of its own, so that it runs to its end whatever becomes of us.
+async fn again_while_contended<T, F>(mut work: impl FnMut() -> F) -> Result<T, StoreError>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, StoreError>> + Send + 'static,
+{
     let mut pauses = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(5))
         .with_max_delay(Duration::from_millis(500))
@@ -99,15 +122,9 @@ async fn page(applier: &Arc<Applier>, roots: &[String], mode: Mode) -> Result<Ve
         .with_max_times(TRIES)
         .build();
     loop {
-        let (applier, roots) = (Arc::clone(applier), roots.to_vec());
-        let work = tokio::spawn(async move {
-            let givens = Givens {
-                now: clock::now(),
-                mint: &mut clock::new_row_id,
-            };
-            applier.rebuild(&roots, mode, givens).await
-        });
-        let result = work.await.unwrap_or(Err(StoreError::Died("it panicked")));
+        let result = tokio::spawn(work())
+            .await
+            .unwrap_or(Err(StoreError::Died("it panicked")));
         match result {
             Err(error) if failure::class(&error) == Class::Contended => match pauses.next() {
                 Some(pause) => tokio::time::sleep(pause).await,
@@ -116,4 +133,82 @@ async fn page(applier: &Arc<Applier>, roots: &[String], mode: Mode) -> Result<Ve
             result => return result,
         }
     }
+}
+
+/// A late event that was refused because its user's history was too long to be folded in passing.
+#[derive(Debug)]
+pub struct Refused {
+    /// Its dead letter.
+    pub message_id: String,
+    /// Its message.
+    pub message: StoredMessage,
+    /// As decoded.
+    pub envelope: Envelope,
+}
+
+/// The refused events whose messages the stream still holds, and how many it does not.
+///
+/// # Errors
+/// When the broker cannot be read.
+pub async fn refused(
+    broker: &Broker,
+    stream: &str,
+    intake: &Intake,
+    letters: Vec<OpenLetter>,
+) -> Result<(Vec<Refused>, u64), BrokerError> {
+    let (mut found, mut gone) = (Vec::new(), 0);
+    for letter in letters {
+        let reading = ReadSettings {
+            pull: PullSettings::default(),
+            patience: Duration::from_secs(30),
+        };
+        let sequence = letter.stream_sequence;
+        let message = broker.stored_range(stream, sequence..=sequence, reading).next().await?;
+        let decoded = message.and_then(|message| {
+            let envelope = envelope::decode(&incoming(&message, stream), intake).ok()?;
+            Some((message, envelope))
+        });
+        match decoded {
+            Some((message, envelope)) => found.push(Refused {
+                message_id: letter.message_id,
+                message,
+                envelope,
+            }),
+            None => gone += 1,
+        }
+    }
+    Ok((found, gone))
+}
+
+/// Applies refused events after all, each with its whole history, and marks their dead letters resolved.
+///
+/// # Errors
+/// When the database does not take one of them; those before it are done.
+pub async fn take_in(
+    applier: &Arc<Applier>,
+    store: &Store,
+    stream: &str,
+    refused: Vec<Refused>,
+) -> Result<u64, StoreError> {
+    let mut taken = 0;
+    for event in refused {
+        let event = Arc::new(event);
+        let settled = again_while_contended(|| {
+            let (applier, event, stream) = (Arc::clone(applier), Arc::clone(&event), stream.to_owned());
+            async move {
+                let arrival = Arrival {
+                    message: incoming(&event.message, &stream),
+                    decoded: Ok(event.envelope.clone()),
+                };
+                applier.apply(&[arrival], givens(&mut clock::new_row_id)).await
+            }
+        })
+        .await?;
+        // What is rejected, or in conflict with another, has that for its letter now.
+        if let Some(Settled::Applied(_) | Settled::Ignored(_) | Settled::Duplicate) = settled.first() {
+            store.resolve(&[event.message_id.as_str()]).await?;
+            taken += 1;
+        }
+    }
+    Ok(taken)
 }

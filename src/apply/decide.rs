@@ -128,8 +128,8 @@ impl<'a> Batch<'a> {
             let Some(known) = known.get(&(envelope.event.source.as_str(), envelope.id.as_str())) else {
                 return true;
             };
-            let same_time = !envelope.states_time || known.position.time() == envelope.event.time;
-            self.settle_copy(index, known.content == envelope.content && same_time, undertaker, now);
+            let same = envelope.repeats(&known.content, known.position.time());
+            self.settle_copy(index, same, undertaker, now);
             false
         });
         self.fresh = fresh;
@@ -147,7 +147,7 @@ impl<'a> Batch<'a> {
             let (content, time) = stored.map_or((&first.content[..], first.event.time), |known| {
                 (&known.content[..], known.position.time())
             });
-            let same = content == copy.content && (!copy.states_time || time == copy.event.time);
+            let same = copy.repeats(content, time);
             match fate {
                 // The first never entered the ledger, so there is nothing that this could be a copy of.
                 Some(Settled::Dead(reason @ Reason::ComponentTooLarge)) => {

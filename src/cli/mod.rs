@@ -6,15 +6,17 @@ mod check;
 mod dead;
 mod explain;
 mod migrate;
+mod progress;
 mod publish;
 mod rebuild;
+mod replay;
 mod run;
 mod schema;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Telemetry};
 use crate::jetstream::BrokerError;
@@ -52,6 +54,8 @@ enum Command {
     Explain(explain::Args),
     /// Print what events may hold, for those who send them.
     Schema(schema::Args),
+    /// Apply events once more that the stream still holds.
+    Replay(replay::Args),
     /// Look at dead letters.
     #[command(subcommand)]
     Dead(dead::Command),
@@ -97,6 +101,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Rebuild(args) => rebuild::run(&args, &config).await,
         Command::Explain(args) => explain::run(&args, &config).await,
         Command::Schema(args) => schema::run(&args, &config),
+        Command::Replay(args) => replay::run(&args, &config).await,
         Command::Dead(dead::Command::List(args)) => dead::list(&args, &config).await,
         Command::Check(args) => check::run(&args, cli.config.as_deref()).await,
     }
@@ -127,6 +132,19 @@ fn is_ours(error: &anyhow::Error) -> bool {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Setup(&'static str);
+
+/// What clap itself would say and answer, for rules about several arguments.
+fn wrong_usage(command: &str, message: &str) -> anyhow::Result<ExitCode> {
+    let mut cli = Cli::command();
+    cli.build();
+    let kind = clap::error::ErrorKind::ValueValidation;
+    let error = match cli.find_subcommand_mut(command) {
+        Some(command) => command.error(kind, message),
+        None => cli.error(kind, message),
+    };
+    error.print()?;
+    Ok(ExitCode::from(2))
+}
 
 /// One line of JSON on standard output.
 fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {

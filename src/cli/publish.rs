@@ -1,17 +1,16 @@
 //! `rollcall publish`: JSON lines to the stream, every one acknowledged.
 
-use std::io::{BufRead, BufReader, IsTerminal as _};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use super::{print_json, say};
+use super::{print_json, progress, say};
 use crate::config::Config;
 use crate::domain::hex;
 use crate::jetstream::{self, Outgoing, Tally};
@@ -46,7 +45,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
         .ensure_stream(&wiring::events(config), wiring::manage(config))
         .await?;
     let began = clock::monotonic();
-    let bar = progress_bar(total);
+    let bar = progress::bar("publishing", total);
     let mut window = broker.publisher().window(IN_FLIGHT, PATIENCE);
     let mut result = Ok(());
     for line in lines(&args.file)? {
@@ -89,23 +88,6 @@ fn report(args: &Args, tally: &Tally, took: Duration) -> anyhow::Result<()> {
         tally.published, tally.duplicates
     ))?;
     Ok(())
-}
-
-fn progress_bar(total: Option<u64>) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let (bar, template) = match total {
-        Some(total) => (
-            ProgressBar::new(total),
-            "publishing {bar:30} {pos}/{len}  {per_sec}  {eta} left",
-        ),
-        None => (ProgressBar::no_length(), "publishing {spinner} {pos}  {per_sec}"),
-    };
-    match ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }
 
 /// The number of events in a file, all of which are good.

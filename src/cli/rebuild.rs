@@ -1,25 +1,27 @@
 //! `rollcall rebuild`: ledgers folded again with today's configuration, tables put right.
 
-use std::io::IsTerminal as _;
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Setup, print_json, say};
+use super::run::tables_are_current;
+use super::{print_json, progress, say};
 use crate::apply::Applier;
 use crate::apply::rebuild::{Mode, Repaired};
 use crate::config::Config;
+use crate::domain::Reason;
+use crate::jetstream;
 use crate::rebuild::{self, Summary};
 use crate::shutdown::Shutdown;
-use crate::store::{SchemaState, Store};
+use crate::store::Store;
 use crate::wiring;
 
 /// Arguments of `rollcall rebuild`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Every event of the ledger is evaluated anew by today's configuration, so that this is also how a changed\nconfiguration reaches the users who are there. Columns of the worker are set right; attributes and what else\nbelongs to the application stay. Safe at any time, also beside a running worker.\n\nExamples:\n  rollcall rebuild --all --dry-run      tell what is not as the ledger says\n  rollcall rebuild --user u1            put one user right, and whoever shared a key with them\n  rollcall rebuild --all --json         put everything right; one JSON object per wrong history, then the counts\n\nExit code 1 when a dry run finds something wrong, or nothing is known of the user."
+    after_help = "Every event of the ledger is evaluated anew by today's configuration, so that this is also how a changed\nconfiguration reaches the users who are there. Columns of the worker are set right; attributes and what else\nbelongs to the application stay. Late events that were\nrefused as component_too_large are applied first. Safe at any time, also beside a running worker.\n\nExamples:\n  rollcall rebuild --all --dry-run      tell what is not as the ledger says\n  rollcall rebuild --user u1            put one user right, and whoever shared a key with them\n  rollcall rebuild --all --json         put everything right; one JSON object per wrong history, then the counts\n\nExit code 1 when a dry run finds something wrong, or nothing is known of the user."
 )]
 pub(super) struct Args {
     #[command(flatten)]
@@ -49,6 +51,8 @@ struct Total {
     #[serde(flatten)]
     summary: Summary,
     dry_run: bool,
+    #[serde(flatten)]
+    late: Late,
     /// Public rows whose user no event speaks of; they are left alone.
     strangers: u64,
 }
@@ -56,9 +60,7 @@ struct Total {
 pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
     let shutdown = Shutdown::on_signals(config.worker.grace).context("signals cannot be listened for")?;
     let store = Store::open(&wiring::store(config)).await?;
-    if store.schema_state().await? != SchemaState::Current {
-        return Err(Setup("the tables are not those of this version: run `rollcall migrate`").into());
-    }
+    tables_are_current(&store).await?;
     let applier = Applier::new(
         store.clone(),
         wiring::policy(config),
@@ -68,6 +70,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     .await?;
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Repair };
     let applier = Arc::new(applier);
+    let late = take_in(args, config, &applier, &store).await?;
     let summary = match &args.whom.user {
         Some(user) => one(args, config, &applier, &store, user, mode).await?,
         None => Some(all(args, &applier, &store, mode, &shutdown).await?),
@@ -85,9 +88,11 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
         print_json(&Total {
             summary,
             dry_run: args.dry_run,
+            late,
             strangers,
         })?;
     } else {
+        late.told()?;
         say(&in_words(summary, args.dry_run))?;
         if strangers > 0 {
             say(&format!(
@@ -99,6 +104,83 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     Ok(ExitCode::from(u8::from(failed)))
 }
 
+/// Late events that were refused because a history was too long to be folded in passing.
+#[derive(Debug, Clone, Copy, Default, serde::Serialize)]
+struct Late {
+    /// Applied now.
+    #[serde(rename = "late_taken_in")]
+    taken_in: u64,
+    /// Not applied: it is a dry run, the event is another user's, or it was refused for another reason now.
+    #[serde(rename = "late_waiting")]
+    waiting: u64,
+    /// Not applied, because the stream does not hold their messages any more.
+    #[serde(rename = "late_lost")]
+    lost: u64,
+}
+
+impl Late {
+    fn told(self) -> anyhow::Result<()> {
+        if self.taken_in > 0 {
+            say(&format!(
+                "{} late events of long histories are applied now",
+                self.taken_in
+            ))?;
+        }
+        if self.waiting > 0 {
+            say(&format!(
+                "{} late events of long histories wait for a rebuild",
+                self.waiting
+            ))?;
+        }
+        if self.lost > 0 {
+            say(&format!(
+                "{} late events of long histories are not in the stream any more: publish them again from their dead letters",
+                self.lost
+            ))?;
+        }
+        Ok(())
+    }
+}
+
+/// Applies what was refused as too large; the broker is asked only when there is such a thing.
+async fn take_in(args: &Args, config: &Config, applier: &Arc<Applier>, store: &Store) -> anyhow::Result<Late> {
+    let letters = store.open_letters(Reason::ComponentTooLarge).await?;
+    if letters.is_empty() || args.dry_run {
+        return Ok(Late {
+            waiting: letters.len() as u64,
+            ..Late::default()
+        });
+    }
+    let broker = jetstream::connect(&wiring::broker(config)).await?;
+    let stream = &config.consumer.stream;
+    let (mut found, lost) = rebuild::refused(&broker, stream, &wiring::intake(config), letters).await?;
+    broker.close().await;
+    let all = found.len() as u64;
+    if let Some(user) = &args.whom.user {
+        let (keys, _) = store.component(&key_of(config, user)).await?;
+        let keys: BTreeSet<&str> = keys.iter().map(|row| row.key.as_str()).collect();
+        found.retain(|refused| {
+            let event = &refused.envelope.event;
+            keys.contains(event.key.as_str()) || event.other_key().is_some_and(|key| keys.contains(key))
+        });
+    }
+    let taken_in = rebuild::take_in(applier, store, stream, found).await?;
+    Ok(Late {
+        taken_in,
+        waiting: all - taken_in,
+        lost,
+    })
+}
+
+/// Keys are stored as they are folded on entry.
+fn key_of(config: &Config, user: &str) -> String {
+    if config.worker.user_id_is_email {
+        user.to_lowercase()
+    } else {
+        user.to_owned()
+    }
+}
+
 async fn one(
     args: &Args,
     config: &Config,
@@ -107,13 +189,7 @@ async fn one(
     user: &str,
     mode: Mode,
 ) -> anyhow::Result<Option<Summary>> {
-    // Keys are stored as they are folded on entry.
-    let key = if config.worker.user_id_is_email {
-        user.to_lowercase()
-    } else {
-        user.to_owned()
-    };
-    let Some(wrong) = rebuild::one(applier, store, &key, mode).await? else {
+    let Some(wrong) = rebuild::one(applier, store, &key_of(config, user), mode).await? else {
         say_unless(args.json, &format!("{user}: nobody is known by this key"))?;
         return Ok(None);
     };
@@ -132,7 +208,7 @@ async fn all(
     mode: Mode,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Summary> {
-    let bar = progress_bar(store.count_components().await?);
+    let bar = progress::bar("folding histories", Some(store.count_components().await?));
     let mut told = Ok(());
     let summary = rebuild::all(applier, store, mode, shutdown, |histories, wrong| {
         bar.inc(histories);
@@ -204,15 +280,4 @@ fn in_words(summary: Summary, dry_run: bool) -> String {
         ""
     };
     format!("{histories} histories folded again: {found}{end}")
-}
-
-fn progress_bar(total: u64) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let template = "folding {bar:30} {pos}/{len} histories  {per_sec}  {eta} left";
-    match ProgressStyle::with_template(template) {
-        Ok(style) => ProgressBar::new(total).with_style(style),
-        Err(_) => ProgressBar::new(total),
-    }
 }

@@ -48,15 +48,8 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     )
     .await?;
     let told = Arc::new(Notify::new());
-    let relay = || Relay {
-        store: store.clone(),
-        publisher: broker.publisher(),
-        max_payload: broker.max_payload(),
-        batch: config.outbox.batch as u32,
-        poll: config.outbox.poll,
-    };
     let relaying = shutdown.soft.child_token();
-    let relay_task = tokio::spawn(relay().run(Arc::clone(&told), relaying.clone()));
+    let relay_task = tokio::spawn(relay(config, &broker, &store).run(Arc::clone(&told), relaying.clone()));
     tracing::info!(
         stream = config.consumer.stream,
         consumer = config.consumer.durable,
@@ -80,7 +73,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
         _ = relay_task => {}
         () = shutdown.hard.cancelled() => {}
     }
-    empty_outbox(&relay(), args.drain, &shutdown).await;
+    empty_outbox(&relay(config, &broker, &store), until, &shutdown).await;
     broker.close().await;
     // SQLite moves what is in the log into the file; a connection that hangs is not waited for.
     tokio::select! {
@@ -89,6 +82,17 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     }
     report(args, &counts, began.elapsed())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What publishes the outbox.
+pub(super) fn relay(config: &Config, broker: &Broker, store: &Store) -> Relay {
+    Relay {
+        store: store.clone(),
+        publisher: broker.publisher(),
+        max_payload: broker.max_payload(),
+        batch: config.outbox.batch as u32,
+        poll: config.outbox.poll,
+    }
 }
 
 /// Connects to both sides, waiting for what is merely away. None when we are stopped before.
@@ -126,15 +130,7 @@ async fn ready(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Option<(B
 
 /// Makes the topology, once the tables are known to be there: nothing is made for a worker that cannot work.
 async fn prepare(config: &Config, broker: &Broker, store: &Store) -> anyhow::Result<()> {
-    match store.schema_state().await? {
-        SchemaState::Current => {}
-        SchemaState::Behind => {
-            return Err(Setup("the tables are missing or older than this version: run `rollcall migrate`").into());
-        }
-        SchemaState::Ahead => {
-            return Err(Setup("the tables were made by a newer version of Rollcall: run that version").into());
-        }
-    }
+    tables_are_current(store).await?;
     let manage = wiring::manage(config);
     broker.ensure_stream(&wiring::events(config), manage).await?;
     broker.ensure_stream(&wiring::dead_letters(config), manage).await?;
@@ -143,6 +139,19 @@ async fn prepare(config: &Config, broker: &Broker, store: &Store) -> anyhow::Res
         tracing::warn!("{warning}");
     }
     Ok(())
+}
+
+/// Fails with the remedy where the tables are not those of this version.
+pub(super) async fn tables_are_current(store: &Store) -> anyhow::Result<()> {
+    match store.schema_state().await? {
+        SchemaState::Current => Ok(()),
+        SchemaState::Behind => {
+            Err(Setup("the tables are missing or older than this version: run `rollcall migrate`").into())
+        }
+        SchemaState::Ahead => {
+            Err(Setup("the tables were made by a newer version of Rollcall: run that version").into())
+        }
+    }
 }
 
 /// Whether broker or database is merely away at the moment.
@@ -189,7 +198,7 @@ where
 }
 
 /// A drain ends with an empty outbox; a stop publishes what it can at once and leaves the rest for the next start.
-async fn empty_outbox(relay: &Relay, drain: bool, shutdown: &Shutdown) {
+pub(super) async fn empty_outbox(relay: &Relay, until: Until, shutdown: &Shutdown) {
     loop {
         let drained = tokio::select! {
             drained = relay.drain() => drained,
@@ -199,7 +208,7 @@ async fn empty_outbox(relay: &Relay, drain: bool, shutdown: &Shutdown) {
             Ok(_) => return,
             Err(error) => tracing::warn!(error = failure::chain(&error), "the outbox waits"),
         }
-        if !drain || shutdown.soft.is_cancelled() {
+        if until == Until::Stopped || shutdown.soft.is_cancelled() {
             return;
         }
         tokio::select! {
@@ -215,6 +224,11 @@ fn report(args: &Args, counts: &Counts, took: Duration) -> anyhow::Result<()> {
         report["seconds"] = took.as_secs_f64().into();
         return print_json(&report);
     }
+    say_counts(counts)
+}
+
+/// The counts by outcome and reason, a line each.
+pub(super) fn say_counts(counts: &Counts) -> anyhow::Result<()> {
     let outcomes = &counts.outcomes;
     say(&format!("applied    {}", outcomes.applied))?;
     say(&format!("duplicate  {}", outcomes.duplicate))?;

@@ -153,7 +153,7 @@ impl Reason {
             }
             Self::TimeInFuture => "set the clock of the source right and publish the event again with its true time",
             Self::ComponentTooLarge => {
-                "the user's history is too long to fold again in passing: raise [worker] max_component_events and publish the event again"
+                "the user's history is too long to be folded again in passing: `rollcall rebuild --user U` folds it and takes the event in"
             }
         }
     }

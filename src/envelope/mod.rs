@@ -83,7 +83,20 @@ pub enum Refusal {
     },
 }
 
+impl Envelope {
+    /// Whether an event with this content and time, stored under the same identity, is a copy of this one. The time of
+    /// a bare event is when it was published, and so differs between copies.
+    pub fn repeats(&self, content: &[u8], time: Timestamp) -> bool {
+        content == self.content && (!self.states_time || time == self.event.time)
+    }
+}
+
 impl Refusal {
+    /// A message whose headers break the broker's protocol.
+    pub fn broken_headers(defect: &str) -> Self {
+        Self::Undecodable(format!("the headers break the protocol: {defect}"))
+    }
+
     /// The reason as it is counted and shown.
     pub fn reason(&self) -> Reason {
         match self {

@@ -1,6 +1,6 @@
 //! How values of the domain stand in columns, the same in both databases.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -103,6 +103,16 @@ pub(super) fn reason_of(name: Option<&str>) -> Result<Option<Reason>, StoreError
         Reason::from_name(name).ok_or_else(|| unreadable("reason", format!("{name:?} is not known to this version")))
     })
     .transpose()
+}
+
+/// Reasons by message id.
+pub(super) fn reasons_of(rows: Vec<(String, String)>) -> Result<BTreeMap<String, Reason>, StoreError> {
+    rows.into_iter()
+        .map(|(id, name)| match Reason::from_name(&name) {
+            Some(reason) => Ok((id, reason)),
+            None => Err(unreadable("reason", format!("{name:?} is not known to this version"))),
+        })
+        .collect()
 }
 
 /// An instant of the public columns, given in microseconds since 1970.

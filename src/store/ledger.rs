@@ -39,6 +39,19 @@ pub struct Known {
     pub position: Position,
 }
 
+/// What the ledger says of an identity, for those who only look.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the columns of the ledger, explained in docs/SCHEMA.md")]
+pub struct Entered {
+    pub source: String,
+    pub event_id: String,
+    pub content: Vec<u8>,
+    pub position: Position,
+    pub outcome: Outcome,
+    pub stream_sequence: i64,
+    pub published: OffsetDateTime,
+}
+
 /// An event as the ledger keeps it.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the columns of the ledger, explained in docs/SCHEMA.md")]
@@ -96,6 +109,15 @@ pub struct Letter {
     pub headers: Vec<(String, String)>,
     /// And this payload.
     pub payload: Vec<u8>,
+}
+
+/// A dead letter that is not resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenLetter {
+    /// Its message id.
+    pub message_id: String,
+    /// Sequence of the message that it is about.
+    pub stream_sequence: u64,
 }
 
 /// A message that waits to be published.

@@ -6,6 +6,7 @@
 mod columns;
 mod error;
 mod ledger;
+mod look;
 mod postgres;
 mod sqlite;
 
@@ -16,11 +17,13 @@ use std::time::Duration;
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use crate::domain::{ActualProfile, Checkpoint, CustomerRow, KeyRow, Person, Policy, Position};
+use crate::domain::{ActualProfile, Checkpoint, CustomerRow, KeyRow, Person, Policy, Position, Reason};
 
 pub use columns::{degraded_text, effects_text};
 pub use error::StoreError;
-pub use ledger::{Changed, Checkpoints, Decided, Known, LedgerRow, Letter, Mark, NewEntry, OutboxRow};
+pub use ledger::{
+    Changed, Checkpoints, Decided, Entered, Known, LedgerRow, Letter, Mark, NewEntry, OpenLetter, OutboxRow,
+};
 
 /// How to reach the database.
 #[derive(Debug, Clone)]
@@ -228,6 +231,22 @@ impl Store {
     /// When the database cannot be read.
     pub async fn count_components(&self) -> Result<u64, StoreError> {
         on_both!(self, Self, inner => inner.count_components().await)
+    }
+
+    /// Dead letters with this reason that are not resolved, the oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn open_letters(&self, reason: Reason) -> Result<Vec<OpenLetter>, StoreError> {
+        on_both!(self, Self, inner => inner.open_letters(reason).await)
+    }
+
+    /// Marks dead letters as resolved.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn resolve(&self, message_ids: &[&str]) -> Result<(), StoreError> {
+        on_both!(self, Self, inner => inner.resolve(message_ids).await)
     }
 
     /// Rows of `profiles` and of `customers` whose user no event speaks of.

@@ -182,9 +182,7 @@ impl Puller {
             };
             let Ok(kib) = kib else { return Ok(()) };
             let decoded = match delivery.defect {
-                Some(defect) => Err(Refusal::Undecodable(format!(
-                    "the headers break the protocol: {defect}"
-                ))),
+                Some(defect) => Err(Refusal::broken_headers(defect)),
                 None => envelope::decode(&incoming(&delivery), intake),
             };
             let queue = &self.queues[lane_of(&delivery, &decoded, self.queues.len())];

@@ -10,11 +10,12 @@ use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 use tokio::process::Command;
 
 use crate::deployment::{Deployment, PATIENCE};
 use crate::harness::worker::Worker;
-use crate::world::{Base, Which, on_both};
+use crate::world::{Base, Which, cloud_event, on_both};
 
 use blocks::{Block, commands, inline, loose, matches, read};
 
@@ -65,6 +66,9 @@ async fn every_command_does_what_the_document_says(base: Base) -> Result<()> {
             continue;
         }
         let mut reader = Reader::new(base.another()?).await?;
+        if path == "docs/RUNBOOK.md" {
+            reader.has_been_at_work().await?;
+        }
         for block in blocks {
             let place = format!("{path}, line {}", block.line);
             run += reader.follow(&block).await.with_context(|| place)?;
@@ -87,6 +91,14 @@ impl Reader {
             deployment: Deployment::around(base).await?,
             worker: None,
         })
+    }
+
+    /// A runbook is for what is in use.
+    async fn has_been_at_work(&self) -> Result<()> {
+        let user = cloud_event("created", "1", 1, &json!({"user_id": "u1"}));
+        self.deployment.publish(&[user]).await?;
+        self.deployment.drain().await?;
+        Ok(())
     }
 
     /// Does what a block says; how many commands that were.

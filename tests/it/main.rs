@@ -14,6 +14,7 @@ mod histories;
 mod naive;
 mod plans;
 mod random_histories;
+mod replay;
 mod store_conformance;
 mod tidy;
 mod topology;

@@ -4,6 +4,7 @@
 //! tables grow from empty under prepared statements: each connection plans with index scans only.
 
 mod checkpoints;
+mod look;
 mod read;
 mod rebuild;
 mod write;

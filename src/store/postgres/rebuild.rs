@@ -5,9 +5,9 @@ use sqlx::postgres::PgRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::super::{StoreError, columns};
+use super::super::{OpenLetter, StoreError, columns};
 use super::{Postgres, Tx};
-use crate::domain::{ActualProfile, CustomerRow};
+use crate::domain::{ActualProfile, CustomerRow, Reason};
 
 // Rows of the departed are found by their ids only: no index knows their users.
 const PROFILES: &str = "SELECT p.profile_id, p.user_id, p.profile_type, p.status, p.is_active, p.display_name, p.email, \
@@ -81,6 +81,29 @@ impl Postgres {
             .fetch_one(&self.pool)
             .await?;
         Ok(count as u64)
+    }
+
+    pub(in super::super) async fn open_letters(&self, reason: Reason) -> Result<Vec<OpenLetter>, StoreError> {
+        let sql = "SELECT message_id, stream_sequence FROM @dead_letters WHERE reason = $1 AND resolved_at IS NULL \
+            ORDER BY stream_sequence";
+        let rows = sqlx::query(self.sql(sql))
+            .bind(reason.name())
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(OpenLetter {
+                    message_id: row.try_get(0)?,
+                    stream_sequence: row.try_get::<i64, _>(1)? as u64,
+                })
+            })
+            .collect()
+    }
+
+    pub(in super::super) async fn resolve(&self, message_ids: &[&str]) -> Result<(), StoreError> {
+        let sql = "UPDATE @dead_letters SET resolved_at = now() WHERE message_id = ANY($1)";
+        sqlx::query(self.sql(sql)).bind(message_ids).execute(&self.pool).await?;
+        Ok(())
     }
 
     pub(in super::super) async fn count_strangers(&self) -> Result<u64, StoreError> {

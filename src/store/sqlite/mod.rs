@@ -4,6 +4,7 @@
 //! what is committed survives a power cut. Tables are written `@name` in the SQL and get their prefix here.
 
 mod checkpoints;
+mod look;
 mod read;
 mod rebuild;
 mod write;

@@ -4,9 +4,9 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::super::{StoreError, columns};
+use super::super::{OpenLetter, StoreError, columns};
 use super::{Sqlite, Tx};
-use crate::domain::{ActualProfile, CustomerRow};
+use crate::domain::{ActualProfile, CustomerRow, Reason};
 
 // Rows of the departed are found by their ids only: no index knows their users.
 const PROFILES: &str = "SELECT p.profile_id, p.user_id, p.profile_type, p.status, p.is_active, p.display_name, p.email, \
@@ -80,6 +80,32 @@ impl Sqlite {
             .fetch_one(&self.readers)
             .await?;
         Ok(count as u64)
+    }
+
+    pub(in super::super) async fn open_letters(&self, reason: Reason) -> Result<Vec<OpenLetter>, StoreError> {
+        let sql = "SELECT message_id, stream_sequence FROM @dead_letters WHERE reason = ?1 AND resolved_at IS NULL \
+            ORDER BY stream_sequence";
+        let rows = sqlx::query(self.sql(sql))
+            .bind(reason.name())
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(OpenLetter {
+                    message_id: row.try_get(0)?,
+                    stream_sequence: row.try_get::<i64, _>(1)? as u64,
+                })
+            })
+            .collect()
+    }
+
+    pub(in super::super) async fn resolve(&self, message_ids: &[&str]) -> Result<(), StoreError> {
+        let sql = "UPDATE @dead_letters SET resolved_at = strftime('%Y-%m-%dT%H:%M:%f000Z') WHERE message_id IN (SELECT value FROM json_each(?1))";
+        sqlx::query(self.sql(sql))
+            .bind(columns::json(&message_ids)?)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
     }
 
     pub(in super::super) async fn count_strangers(&self) -> Result<u64, StoreError> {

@@ -15,6 +15,8 @@ async fn every_command_has_help_with_an_example() -> Result<()> {
         "publish",
         "explain",
         "schema",
+        "replay",
+        "rebuild",
         "dead list",
     ] {
         let mut arguments: Vec<&str> = command.split_whitespace().collect();

@@ -6,7 +6,11 @@ use serde_json::json;
 use crate::deployment::Deployment;
 use crate::world::{Base, Tables, cloud_event, on_both};
 
-on_both!(a_dry_run_tells_and_a_rebuild_mends, wrong_usage_and_strangers_are_told,);
+on_both!(
+    a_dry_run_tells_and_a_rebuild_mends,
+    wrong_usage_and_strangers_are_told,
+    what_was_too_large_is_taken_in
+);
 
 async fn a_dry_run_tells_and_a_rebuild_mends(base: Base) -> Result<()> {
     let deployment = Deployment::around(base).await?;
@@ -81,5 +85,70 @@ async fn wrong_usage_and_strangers_are_told(base: Base) -> Result<()> {
         .await?;
     let all = deployment.run(&["rebuild", "--all"]).await?.success()?;
     assert!(all.stdout.contains("ada: 1 missing from profiles"), "{}", all.stdout);
+    Ok(())
+}
+
+async fn what_was_too_large_is_taken_in(base: Base) -> Result<()> {
+    let mut deployment = Deployment::around(base).await?;
+    deployment.set("ROLLCALL__WORKER__MAX_COMPONENT_EVENTS", "3");
+    let update = |user: &str, id: &str, minute: i64| {
+        cloud_event(
+            "updated",
+            &format!("{user}{id}"),
+            minute,
+            &json!({"user_id": user, "phone": id}),
+        )
+    };
+    let mut events = Vec::new();
+    for user in ["ada", "ben"] {
+        events.extend((10..14).map(|minute| update(user, &minute.to_string(), minute)));
+        events.push(cloud_event(
+            "created",
+            &format!("{user}-late"),
+            1,
+            &json!({"user_id": user, "full_name": "Late"}),
+        ));
+    }
+    // One by one, so that the late ones come late.
+    deployment
+        .set("ROLLCALL__WORKER__LANES", "1")
+        .set("ROLLCALL__WORKER__BATCH_MAX", "1");
+    deployment.publish(&events).await?;
+    deployment.drain().await?;
+    let base = &deployment.base;
+    let open = "@dead_letters WHERE resolved_at IS NULL AND reason = 'component_too_large'";
+    assert_eq!(base.number("count(*)", open).await?, 2);
+
+    let told = deployment.run(&["rebuild", "--all", "--dry-run"]).await?.success()?;
+    assert!(
+        told.stdout.contains("2 late events of long histories wait"),
+        "{}",
+        told.stdout
+    );
+    assert_eq!(base.number("count(*)", open).await?, 2, "a dry run changes nothing");
+    let one = deployment
+        .run(&["rebuild", "--user", "ada", "--json"])
+        .await?
+        .success()?;
+    let total: serde_json::Value = serde_json::from_str(one.stdout.lines().last().unwrap_or_default())?;
+    assert_eq!(
+        (&total["late_taken_in"], &total["late_waiting"]),
+        (&json!(1), &json!(1))
+    );
+    let rows = base
+        .lines(&["user_id", "full_name", "created_via", "phone"], "@profiles")
+        .await?;
+    assert_eq!(rows, ["ada Late event 13", "ben - implicit 13"]);
+    let all = deployment.run(&["rebuild", "--all"]).await?.success()?;
+    assert!(
+        all.stdout.contains("1 late events of long histories are applied now"),
+        "{}",
+        all.stdout
+    );
+    assert_eq!(base.number("count(*)", open).await?, 0);
+    assert_eq!(
+        base.number("count(*)", "@profiles WHERE created_via = 'event'").await?,
+        2
+    );
     Ok(())
 }

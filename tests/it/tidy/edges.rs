@@ -20,7 +20,6 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("apply", &["domain", "envelope", "store", "failure", "dead_letters"]),
     ("outbox", &["domain", "jetstream", "store", "failure"]),
     ("explain", &["domain", "store", "apply"]),
-    ("rebuild", &["clock", "shutdown", "store", "failure", "apply"]),
     (
         "worker",
         &[
@@ -32,6 +31,33 @@ const LAYERS: &[(&str, &[&str])] = &[
             "store",
             "failure",
             "apply",
+        ],
+    ),
+    (
+        "replay",
+        &[
+            "domain",
+            "jetstream",
+            "clock",
+            "shutdown",
+            "envelope",
+            "store",
+            "failure",
+            "apply",
+            "worker",
+        ],
+    ),
+    (
+        "rebuild",
+        &[
+            "jetstream",
+            "clock",
+            "shutdown",
+            "envelope",
+            "store",
+            "failure",
+            "apply",
+            "replay",
         ],
     ),
     ("wiring", EVERYTHING),
