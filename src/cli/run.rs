@@ -114,7 +114,7 @@ async fn ready(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Option<(B
     let Some(store) = patiently("the database", shutdown, || async {
         Store::open(&settings)
             .await
-            .map_err(|error| (error.is_away(), error.into()))
+            .map_err(|error| (failure::fault(&error).passes(), error.into()))
     })
     .await?
     else {
@@ -159,7 +159,9 @@ fn is_away(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<BrokerError>()
         .is_some_and(BrokerError::is_transient)
-        || error.downcast_ref::<StoreError>().is_some_and(StoreError::is_away)
+        || error
+            .downcast_ref::<StoreError>()
+            .is_some_and(|error| failure::fault(error).passes())
 }
 
 /// Tries until it succeeds, the error is final (the flag says whether waiting helps), or we are stopped.

@@ -3,10 +3,13 @@
 //! Display never contains the source (the chain is printed once, at the edge) and never a secret:
 //! addresses are kept without their user part, and the client library never sees one with it.
 
+use std::borrow::Cow;
+
 use async_nats::jetstream::Error as ApiError;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind, RequestError, RequestErrorKind};
 
+use super::answers::{self, Answer};
 use super::difference::Difference;
 
 /// Everything the broker side can answer with. [`BrokerError::is_transient`] says whether waiting helps.
@@ -163,25 +166,54 @@ impl BrokerError {
     /// True where waiting and trying again can help without anybody changing anything (class *world*).
     /// A publish that failed this way may have been stored: repeat it under the same message id.
     pub fn is_transient(&self) -> bool {
+        match self.answer() {
+            Answer::Passing | Answer::Full => true,
+            Answer::SetUp | Answer::Missing | Answer::Overtaken | Answer::Message | Answer::Unknown => false,
+        }
+    }
+
+    /// What it means that the broker answered so.
+    pub fn answer(&self) -> Answer {
         match self {
             Self::Unreachable { .. } | Self::Timeout { .. } | Self::NoResponders { .. } | Self::Disconnected { .. } => {
-                true
+                Answer::Passing
             }
-            Self::Api { source, .. } => api_is_transient(source),
+            Self::Api { source, .. } => answers::of(source.error_code()),
+            Self::StreamMissing { .. } | Self::ConsumerMissing { .. } | Self::NoJetStream { .. } => Answer::Missing,
             Self::Settings { .. }
             | Self::CredentialsRefused { .. }
             | Self::Tls { .. }
             | Self::TooOld { .. }
-            | Self::NoJetStream { .. }
-            | Self::Closed { .. }
             | Self::Denied { .. }
-            | Self::StreamMissing { .. }
-            | Self::ConsumerMissing { .. }
-            | Self::Mismatch { .. }
-            | Self::TooLarge { .. }
-            | Self::BadMessage { .. }
-            | Self::Unexpected { .. } => false,
+            | Self::Closed { .. }
+            | Self::Mismatch { .. } => Answer::SetUp,
+            Self::TooLarge { .. } | Self::BadMessage { .. } => Answer::Message,
+            Self::Unexpected { .. } => Answer::Unknown,
         }
+    }
+
+    /// The code of JetStream's answer, or our own word for what has none.
+    pub fn code(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Api { source, .. } => return Cow::Owned(source.error_code().0.to_string()),
+            Self::Settings { .. } => "settings",
+            Self::Unreachable { .. } => "unreachable",
+            Self::CredentialsRefused { .. } => "credentials",
+            Self::Tls { .. } => "tls",
+            Self::TooOld { .. } => "too_old",
+            Self::NoJetStream { .. } => "no_jetstream",
+            Self::Timeout { .. } => "timeout",
+            Self::NoResponders { .. } => "no_responders",
+            Self::Disconnected { .. } => "disconnected",
+            Self::Closed { .. } => "closed",
+            Self::Denied { .. } => "denied",
+            Self::StreamMissing { .. } => "stream_missing",
+            Self::ConsumerMissing { .. } => "consumer_missing",
+            Self::Mismatch { .. } => "mismatch",
+            Self::TooLarge { .. } => "too_large",
+            Self::BadMessage { .. } => "bad_message",
+            Self::Unexpected { .. } => "unexpected",
+        })
     }
 
     pub(super) fn from_request(doing: &str, error: RequestError) -> Self {
@@ -235,28 +267,6 @@ fn is_json(error: &(dyn std::error::Error + 'static)) -> bool {
 
 fn api_error_in(error: &PublishError) -> Option<ApiError> {
     std::error::Error::source(error)?.downcast_ref::<ApiError>().cloned()
-}
-
-/// Answers that say "not now" rather than "not ever". The codes are those of nats-server's errors.json.
-fn api_is_transient(error: &ApiError) -> bool {
-    matches!(
-        error.error_code(),
-        ErrorCode::CLUSTER_INCOMPLETE
-            | ErrorCode::CLUSTER_NOT_AVAILABLE
-            | ErrorCode::CLUSTER_NOT_LEADER
-            | ErrorCode::CLUSTER_NOT_ASSIGNED
-            | ErrorCode::CLUSTER_NOT_ACTIVE
-            | ErrorCode::INSUFFICIENT_RESOURCES
-            | ErrorCode::MEMORY_RESOURCES_EXCEEDED
-            | ErrorCode::STORAGE_RESOURCES_EXCEEDED
-            | ErrorCode::STREAM_STORE_FAILED
-            | ErrorCode::STREAM_OFFLINE
-            | ErrorCode::CONSUMER_OFFLINE
-            | ErrorCode::STREAM_OFFLINE_REASON
-            | ErrorCode::CONSUMER_OFFLINE_REASON
-            | ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT
-            | ErrorCode::STREAM_TOO_MANY_REQUESTS
-    )
 }
 
 /// What to do about the answers an operator is most likely to meet.

@@ -3,6 +3,7 @@
 //! Acknowledgements are hints here, never proofs (a server that is killed forgets them): the ledger
 //! decides what was done. Nothing that exists on the broker is ever changed silently.
 
+mod answers;
 mod connect;
 mod consumer;
 mod delivery;
@@ -26,6 +27,7 @@ use link::{Link, is_denial};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use answers::Answer;
 pub use connect::{ConnectSettings, TlsMode, connect};
 pub use consumer::{Deliveries, PullSettings};
 pub use delivery::{Acker, Delivery, ack_all};

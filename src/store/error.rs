@@ -1,19 +1,28 @@
-//! What can go wrong with a database. Messages of databases quote values of the data, so only codes and names are kept.
+//! What can go wrong with a database. Messages and details of databases quote values of the data, so only codes and
+//! names are taken from them, here, where they come in: nothing further on can print what it does not have.
+
+use std::io::ErrorKind;
+
+use sqlx::postgres::PgDatabaseError;
+use sqlx::sqlite::SqliteError;
 
 /// An error of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database said no, or could not be reached.
-    #[error("{}", describe(.0))]
-    Database(sqlx::Error),
+    /// The database said no.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The database could not be asked, or its answer could not be read.
+    #[error("{0}")]
+    Driver(Trouble),
     /// Two components became one while we waited for their locks.
     #[error("another worker united the users of this batch with others meanwhile")]
     Moved,
     /// Another worker stored one of these events meanwhile.
     #[error("another worker stored an event of this batch meanwhile")]
     Overtaken,
-    /// The unit of work took too long.
-    #[error("the database did not finish a unit of work within {0:?}")]
+    /// A statement was not answered, not even with the database's own timeout: whether it was done is unknown.
+    #[error("the database did not answer a statement within {0:?}")]
     Slow(std::time::Duration),
     /// Something stored is not what this version stores.
     #[error("stored {what} cannot be read: {problem}")]
@@ -37,78 +46,177 @@ pub enum StoreError {
     Settings(String),
 }
 
+/// What a database said, without the values it quotes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Whose codes they are.
+    pub dialect: Dialect,
+    /// The SQLSTATE of PostgreSQL, or the extended code of SQLite in decimal digits.
+    pub code: String,
+    /// The constraint or index that was violated; of SQLite the columns.
+    pub constraint: Option<String>,
+    /// The table of that constraint.
+    pub table: Option<String>,
+}
+
+/// Which database speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// PostgreSQL.
+    Postgres,
+    /// SQLite.
+    Sqlite,
+}
+
+/// What went wrong on this side of the database.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// The connection broke or was refused; whether the statement was done is unknown.
+    #[error("the connection to the database failed: {0}")]
+    Io(ErrorKind),
+    /// No encrypted connection could be made.
+    #[error("the encrypted connection to the database failed: check its certificate")]
+    Tls,
+    /// The driver hides why.
+    #[error("no connection to the database within the time limit: is it up, and are there enough?")]
+    PoolTimedOut,
+    /// We are stopping.
+    #[error("the connections to the database are closed")]
+    PoolClosed,
+    /// The thread that works on the SQLite file is gone.
+    #[error("the thread of the database crashed")]
+    ThreadCrashed,
+    /// What came is not what a database says.
+    #[error("the database or something before it broke the protocol")]
+    Protocol,
+    /// The URL.
+    #[error("the store URL is not valid")]
+    Url,
+    /// A column is not there.
+    #[error("column {0} is missing")]
+    ColumnMissing(String),
+    /// A column is of another type than ours, or holds what no version wrote.
+    #[error("column {0} has an unexpected type or value")]
+    ColumnUnreadable(String),
+    /// A type is not there.
+    #[error("a type of the database is missing")]
+    TypeMissing,
+    /// Anything else.
+    #[error("the database driver failed")]
+    Other,
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
+        use sqlx::Error as E;
+        Self::Driver(match error {
+            E::Database(error) => return Self::Refused(refusal(&*error)),
+            E::Io(error) => Trouble::Io(error.kind()),
+            E::Tls(_) => Trouble::Tls,
+            E::PoolTimedOut => Trouble::PoolTimedOut,
+            E::PoolClosed => Trouble::PoolClosed,
+            E::WorkerCrashed => Trouble::ThreadCrashed,
+            E::Protocol(_) => Trouble::Protocol,
+            E::Configuration(_) => Trouble::Url,
+            E::ColumnNotFound(name) => Trouble::ColumnMissing(name),
+            E::ColumnIndexOutOfBounds { index, .. } => Trouble::ColumnMissing(index.to_string()),
+            E::ColumnDecode { index, .. } => Trouble::ColumnUnreadable(index),
+            E::TypeNotFound { .. } => Trouble::TypeMissing,
+            // The enum of the driver may grow.
+            _ => Trouble::Other,
+        })
     }
 }
 
 impl StoreError {
-    /// Whether the database cannot be reached at the moment, so that waiting may help.
-    pub fn is_away(&self) -> bool {
+    /// The SQLSTATE of PostgreSQL, the extended code of SQLite, or our own word for what has neither.
+    pub fn code(&self) -> &str {
         match self {
-            Self::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut) | Self::Slow(_) => true,
-            Self::Database(sqlx::Error::Database(error)) => {
-                // Starting up, shutting down, too many connections; SQLite: locked by another process.
-                matches!(
-                    error.code().as_deref(),
-                    Some("57P01" | "57P02" | "57P03" | "53300" | "5" | "261")
-                )
-            }
-            Self::Database(_)
-            | Self::Moved
-            | Self::Overtaken
-            | Self::Unreadable { .. }
-            | Self::NoFile { .. }
-            | Self::Died(_)
-            | Self::Settings(_) => false,
-        }
-    }
-
-    /// The SQLSTATE of PostgreSQL or the extended code of SQLite.
-    pub fn code(&self) -> Option<String> {
-        match self {
-            Self::Database(sqlx::Error::Database(error)) => error.code().map(std::borrow::Cow::into_owned),
-            Self::Database(_)
-            | Self::Moved
-            | Self::Overtaken
-            | Self::Slow(_)
-            | Self::Unreadable { .. }
-            | Self::NoFile { .. }
-            | Self::Died(_)
-            | Self::Settings(_) => None,
+            Self::Refused(refusal) => &refusal.code,
+            Self::Driver(trouble) => trouble.word(),
+            Self::Moved => "moved",
+            Self::Overtaken => "overtaken",
+            Self::Slow(_) => "timeout",
+            Self::Unreadable { .. } => "unreadable",
+            Self::NoFile { .. } => "no_file",
+            Self::Died(_) => "died",
+            Self::Settings(_) => "settings",
         }
     }
 }
 
-/// An error of the driver without the values that a server quotes: code, constraint and table only.
-fn describe(error: &sqlx::Error) -> String {
-    use sqlx::Error as E;
-    match error {
-        E::Database(error) => {
-            let code = error.code().unwrap_or_default();
-            let constraint = error
-                .constraint()
-                .map(|name| format!(", constraint {name}"))
-                .unwrap_or_default();
-            let table = error.table().map(|name| format!(", table {name}")).unwrap_or_default();
-            format!(
-                "the database refused with code {code}{}{constraint}{table}",
-                meaning(&code)
-            )
+impl Trouble {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Io(_) => "io",
+            Self::Tls => "tls",
+            Self::PoolTimedOut => "pool_timed_out",
+            Self::PoolClosed => "pool_closed",
+            Self::ThreadCrashed => "thread_crashed",
+            Self::Protocol => "protocol",
+            Self::Url => "url",
+            Self::ColumnMissing(_) => "column_missing",
+            Self::ColumnUnreadable(_) => "column_unreadable",
+            Self::TypeMissing => "type_missing",
+            Self::Other => "driver",
         }
-        E::Io(error) => format!("the connection to the database failed: {}", error.kind()),
-        E::Tls(_) => "the encrypted connection to the database failed: check its certificate".to_owned(),
-        E::PoolTimedOut => {
-            "no connection to the database within the time limit: is it up, and are there enough?".to_owned()
+    }
+}
+
+fn refusal(error: &dyn sqlx::error::DatabaseError) -> Refusal {
+    let code = error.code().unwrap_or_default().into_owned();
+    if error.try_downcast_ref::<SqliteError>().is_some() {
+        let (table, constraint) = names_in(&code, error.message());
+        return Refusal {
+            dialect: Dialect::Sqlite,
+            code,
+            constraint,
+            table,
+        };
+    }
+    debug_assert!(
+        error.try_downcast_ref::<PgDatabaseError>().is_some(),
+        "a third database"
+    );
+    Refusal {
+        dialect: Dialect::Postgres,
+        code,
+        constraint: error.constraint().map(str::to_owned),
+        table: error.table().map(str::to_owned),
+    }
+}
+
+/// SQLite names tables and columns only in its messages: `UNIQUE constraint failed: profiles.user_id, profiles.email`.
+/// Only of these four is known that names, and never values, come behind the colon.
+fn names_in(code: &str, message: &str) -> (Option<String>, Option<String>) {
+    let Some((_, names)) = message.split_once(" constraint failed: ") else {
+        return (None, None);
+    };
+    match code {
+        "275" => (None, Some(names.to_owned())),
+        "1299" | "1555" | "2067" => {
+            let table = names.split('.').next().unwrap_or_default();
+            let columns: Vec<&str> = names
+                .split(", ")
+                .map(|name| name.rsplit('.').next().unwrap_or(name))
+                .collect();
+            (Some(table.to_owned()), Some(columns.join(", ")))
         }
-        E::PoolClosed => "the connections to the database are closed".to_owned(),
-        E::WorkerCrashed => "the thread of the database crashed".to_owned(),
-        E::Configuration(_) => "the store URL is not valid".to_owned(),
-        E::ColumnNotFound(name) => format!("column {name} is missing"),
-        E::ColumnDecode { index, .. } => format!("column {index} has an unexpected type or value"),
-        E::Protocol(_) => "the database or something before it broke the protocol".to_owned(),
-        _ => "the database driver failed".to_owned(),
+        _ => (None, None),
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let code = &self.code;
+        write!(f, "the database refused with code {code}{}", meaning(code))?;
+        if let Some(constraint) = &self.constraint {
+            write!(f, ", constraint {constraint}")?;
+        }
+        if let Some(table) = &self.table {
+            write!(f, ", table {table}")?;
+        }
+        Ok(())
     }
 }
 
@@ -119,11 +227,13 @@ fn meaning(code: &str) -> &'static str {
         "3D000" => " (no such database)",
         "42501" => " (privilege missing)",
         "42P01" => " (table missing: run `rollcall migrate`)",
+        "42703" => " (column missing: run `rollcall migrate`, or put back what was renamed)",
         "3F000" => " (schema missing: run `rollcall migrate`)",
+        "1" => " (table or column missing: run `rollcall migrate`)",
         "53100" | "13" => " (disk full)",
         "53300" => " (too many connections)",
         "57P01" | "57P02" | "57P03" => " (shutting down or starting)",
-        "25006" | "8" => " (read-only)",
+        "25006" | "8" | "1032" | "1544" => " (read-only)",
         "40001" | "40P01" | "55P03" => " (contended)",
         "57014" => " (statement timeout)",
         "5" | "6" | "261" | "517" => " (locked by another process)",

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::domain::{ActualProfile, Checkpoint, CustomerRow, KeyRow, Person, Policy, Position, Reason};
 
 pub use columns::{degraded_text, effects_text};
-pub use error::StoreError;
+pub use error::{Dialect, Refusal, StoreError, Trouble};
 pub use ledger::{
     Changed, Checkpoints, Decided, Entered, Known, LedgerRow, Letter, Mark, NewEntry, OpenLetter, OutboxRow,
 };

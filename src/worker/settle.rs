@@ -23,7 +23,8 @@ pub enum Directive {
 /// up here: no failure of the database counts against an event.
 pub fn settle(class: Class, tries: u32, events: usize) -> Directive {
     match class {
-        Class::World => Directive::Wait,
+        Class::Event if events > 1 => Directive::Halve,
+        Class::World | Class::Event => Directive::Wait,
         Class::Contended if tries >= WHOLE_TRIES && events > 1 => Directive::Halve,
         Class::Contended if tries >= ALONE_TRIES => Directive::Wait,
         Class::Contended => Directive::Again,
@@ -39,6 +40,8 @@ mod tests {
         for (class, tries, events, expected) in [
             (Class::World, 1, 1, Directive::Wait),
             (Class::World, 1_000, 1_000, Directive::Wait),
+            (Class::Event, 1, 1_000, Directive::Halve),
+            (Class::Event, 1, 1, Directive::Wait),
             (Class::Contended, 1, 1_000, Directive::Again),
             (Class::Contended, 3, 1_000, Directive::Again),
             (Class::Contended, 4, 1_000, Directive::Halve),

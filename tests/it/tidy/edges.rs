@@ -15,7 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("envelope", &["domain"]),
     ("store", &["domain"]),
     ("telemetry", &["config"]),
-    ("failure", &["store"]),
+    ("failure", &["jetstream", "store"]),
     ("dead_letters", &["domain", "envelope", "store"]),
     ("apply", &["domain", "envelope", "store", "failure", "dead_letters"]),
     ("outbox", &["domain", "jetstream", "store", "failure"]),
