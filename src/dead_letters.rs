@@ -7,10 +7,13 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::domain::{Reason, hex};
 use crate::envelope::Incoming;
-use crate::store::{LedgerRow, Letter};
+use crate::store::{Attempt, LedgerRow, Letter};
 
 /// Longest header of ours, in characters.
 const LINE_MAX: usize = 1024;
+
+/// Longest account of one attempt, in characters: all of them have to fit beside each other.
+const ATTEMPT_MAX: usize = 512;
 
 /// Prefix of the headers that are ours.
 const OURS: &str = "Rollcall-";
@@ -59,6 +62,7 @@ struct Account<'a> {
     sequence: u64,
     published: OffsetDateTime,
     message_id: Option<&'a str>,
+    attempts: &'a [Attempt],
     now: OffsetDateTime,
 }
 
@@ -72,6 +76,19 @@ impl Undertaker {
         identity: Option<(&str, &str)>,
         now: OffsetDateTime,
     ) -> Letter {
+        self.bury_after(message, reason, error, &[], identity, now)
+    }
+
+    /// The dead letter of a message that was tried again and again.
+    pub fn bury_after(
+        &self,
+        message: &Incoming<'_>,
+        reason: Reason,
+        error: &str,
+        attempts: &[Attempt],
+        identity: Option<(&str, &str)>,
+        now: OffsetDateTime,
+    ) -> Letter {
         let message_id = header(message.headers, "nats-msg-id");
         let account = Account {
             reason,
@@ -81,6 +98,7 @@ impl Undertaker {
             sequence: message.sequence,
             published: message.published,
             message_id,
+            attempts,
             now,
         };
         let mut headers: Vec<(String, String)> = message.headers.iter().filter_map(carried_over).collect();
@@ -100,6 +118,7 @@ impl Undertaker {
             sequence: row.stream_sequence.unsigned_abs(),
             published: row.published,
             message_id: None,
+            attempts: &[],
             now,
         };
         let mut headers = vec![("Content-Type".to_owned(), "application/cloudevents+json".to_owned())];
@@ -122,7 +141,7 @@ impl Undertaker {
     }
 
     /// One letter per message, however often it is delivered. The time tells a stream from its successor of the same name.
-    fn message_id(&self, sequence: u64, published: OffsetDateTime) -> String {
+    pub fn message_id(&self, sequence: u64, published: OffsetDateTime) -> String {
         // In microseconds, because that is what the ledger keeps of it.
         let micros = published.unix_timestamp_nanos() / 1_000;
         format!("dlq:{}:{sequence}:{micros}", self.stream)
@@ -130,6 +149,7 @@ impl Undertaker {
 
     fn account_headers(&self, account: &Account<'_>) -> Vec<(String, String)> {
         let now = time_text(account.now);
+        let at = |attempt: Option<&Attempt>| attempt.map_or_else(|| now.clone(), |attempt| attempt.at.clone());
         let mut headers = vec![
             ("Reason", account.reason.name().to_owned()),
             ("Remedy", account.reason.remedy().to_owned()),
@@ -138,9 +158,9 @@ impl Undertaker {
             ("Subject", one_line(account.subject)),
             ("Sequence", account.sequence.to_string()),
             ("Time", time_text(account.published)),
-            ("Attempts", "1".to_owned()),
-            ("First-Attempt", now.clone()),
-            ("Last-Attempt", now),
+            ("Attempts", account.attempts.len().max(1).to_string()),
+            ("First-Attempt", at(account.attempts.first())),
+            ("Last-Attempt", at(account.attempts.last())),
             ("Version", env!("CARGO_PKG_VERSION").to_owned()),
             ("Fingerprint", fingerprint(account)),
         ];
@@ -149,8 +169,15 @@ impl Undertaker {
             headers.push(("Source", one_line(source)));
             headers.push(("Event-Id", one_line(id)));
         }
+        let code = account.attempts.last().and_then(|attempt| attempt.code.as_deref());
+        headers.extend(code.map(|code| ("Code", one_line(code))));
+        let tries = account.attempts.iter().enumerate().map(|(n, attempt)| {
+            let line: String = one_line(&format!("{} {}", attempt.at, attempt.error));
+            (format!("Attempt-{}", n + 1), line.chars().take(ATTEMPT_MAX).collect())
+        });
+        let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value));
         headers
-            .into_iter()
+            .chain(tries)
             .map(|(name, value)| (format!("{OURS}{name}"), value))
             .collect()
     }

@@ -121,6 +121,7 @@ impl Batch<'_> {
             subject: message.subject.replace(char::is_control, "_"),
             stream_sequence: message.sequence as i64,
             published: message.published,
+            reduced: envelope.reduced,
         });
     }
 }

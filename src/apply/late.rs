@@ -97,6 +97,7 @@ pub fn recalled(row: &LedgerRow, policies: &BTreeMap<i64, Arc<Policy>>) -> Resul
         position: row.position.clone(),
         data: &row.data,
         backfill: row.backfill,
+        reduced: row.reduced,
     })
     .map_err(|refusal| unreadable(refusal.to_string()))?;
     let policy = policies

@@ -56,10 +56,10 @@ pub enum Settled {
 /// Applies batches to one store under one policy.
 #[derive(Debug)]
 pub struct Applier {
-    store: Store,
+    pub(crate) store: Store,
     policy: Arc<Policy>,
     policy_id: i64,
-    undertaker: Undertaker,
+    pub(crate) undertaker: Undertaker,
     max_component_events: u64,
     spacing: Spacing,
     /// Policies of events that were evaluated before; there are only ever a few.

@@ -150,6 +150,31 @@ pub struct Patch {
     pub metadata: Change<Map<String, Value>>,
 }
 
+impl Patch {
+    /// Leaves out everything but first and full name and the address; returns the names of the fields that said something.
+    fn reduce(&mut self) -> Vec<&'static str> {
+        let whole = std::mem::take(self);
+        let said = [
+            ("email_verified", !whole.email_verified.is_keep()),
+            ("username", !whole.username.is_keep()),
+            ("last_name", !whole.last_name.is_keep()),
+            ("phone", !whole.phone.is_keep()),
+            ("external_id", !whole.external_id.is_keep()),
+            ("active", !whole.active.is_keep()),
+            ("organization_id", !whole.organization_id.is_keep()),
+            ("profile_types", whole.profile_types.is_some()),
+            ("metadata", !whole.metadata.is_keep()),
+        ];
+        self.email = whole.email;
+        self.first_name = whole.first_name;
+        self.full_name = whole.full_name;
+        said.into_iter()
+            .filter(|(_, said)| *said)
+            .map(|(name, _)| name)
+            .collect()
+    }
+}
+
 /// What happened, by type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
@@ -234,6 +259,21 @@ pub struct Event {
 }
 
 impl Event {
+    /// The same creation with `user_id`, `first_name`, `full_name` and `email` only, the rest marked as dropped; nothing for
+    /// other types and where there is no rest.
+    pub fn reduced(&self) -> Option<Self> {
+        let mut event = self.clone();
+        let Body::Created(patch) = &mut event.body else {
+            return None;
+        };
+        let dropped = patch.reduce();
+        if dropped.is_empty() {
+            return None;
+        }
+        event.degraded.extend(dropped.into_iter().map(str::to_owned));
+        Some(event)
+    }
+
     /// The key that a rename goes to, as the ledger keeps it.
     pub fn new_key(&self) -> Option<&str> {
         match &self.body {

@@ -62,11 +62,15 @@ pub enum Reason {
     TimeInFuture,
     /// Dead: a late event of a history too long to be folded again.
     ComponentTooLarge,
+    /// Dead: the database refused it, alone and healthy otherwise, again and again.
+    Exhausted,
+    /// Dead: the worker died of it.
+    CrashLoop,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::AfterDeletion,
         Self::AlreadyDeleted,
         Self::AlreadyRenamed,
@@ -81,6 +85,8 @@ impl Reason {
         Self::IdConflict,
         Self::TimeInFuture,
         Self::ComponentTooLarge,
+        Self::Exhausted,
+        Self::CrashLoop,
     ];
 
     /// As stored, counted and shown.
@@ -100,6 +106,8 @@ impl Reason {
             Self::IdConflict => "id_conflict",
             Self::TimeInFuture => "time_in_future",
             Self::ComponentTooLarge => "component_too_large",
+            Self::Exhausted => "exhausted",
+            Self::CrashLoop => "crash_loop",
         }
     }
 
@@ -125,6 +133,8 @@ impl Reason {
             Self::IdConflict => "another event with other content has this source and id; the first one stored stands",
             Self::TimeInFuture => "its time lies too far after the broker's",
             Self::ComponentTooLarge => "it is late, and its user's history is too long to be folded again",
+            Self::Exhausted => "the database refused this one event again and again, and takes others",
+            Self::CrashLoop => "the worker died again and again with this event alone in hand",
         }
     }
 
@@ -155,6 +165,10 @@ impl Reason {
             Self::ComponentTooLarge => {
                 "the user's history is too long to be folded again in passing: `rollcall rebuild --user U` folds it and takes the event in"
             }
+            Self::Exhausted => {
+                "look at the code and the constraint of each attempt: change what refuses it, then publish the event again"
+            }
+            Self::CrashLoop => "report it with the payload: a worker must not die of an event",
         }
     }
 }

@@ -62,6 +62,20 @@ pub struct Envelope {
     pub states_time: bool,
     /// The CloudEvents extension `sequence`, empty when absent.
     pub sequence: String,
+    /// Whether the event has only the minimal fields of what the data says: see [`Envelope::reduced`].
+    pub reduced: bool,
+}
+
+impl Envelope {
+    /// A creation with its minimal fields, where that leaves something out: the last try before a user is left without a
+    /// record. Identity, position, data and content stay those of the whole event.
+    pub fn reduced(&self) -> Option<Self> {
+        self.event.reduced().map(|event| Self {
+            event,
+            reduced: true,
+            ..self.clone()
+        })
+    }
 }
 
 /// Why a message is no event for the fold.
@@ -159,6 +173,7 @@ pub fn decode(message: &Incoming<'_>, intake: &Intake) -> Result<Envelope, Refus
         content,
         states_time: attributes.time.is_some(),
         sequence: attributes.sequence,
+        reduced: false,
     })
 }
 
@@ -174,6 +189,7 @@ pub struct Recorded<'a> {
     pub position: Position,
     pub data: &'a str,
     pub backfill: bool,
+    pub reduced: bool,
 }
 
 /// Makes an event of the ledger again. Keys and position are taken as they were stored: configuration may have changed.
@@ -187,7 +203,7 @@ pub fn recall(recorded: Recorded<'_>) -> Result<Event, Refusal> {
     if let crate::domain::Body::Renamed { to, .. } = &mut body {
         *to = recorded.new_key;
     }
-    Ok(Event {
+    let event = Event {
         reference: reference(recorded.source, recorded.id),
         source: recorded.source.to_owned(),
         time: recorded.position.time(),
@@ -196,7 +212,14 @@ pub fn recall(recorded: Recorded<'_>) -> Result<Event, Refusal> {
         body,
         degraded: read.degraded,
         backfill: recorded.backfill,
-    })
+    };
+    if !recorded.reduced {
+        return Ok(event);
+    }
+    // That it was reduced is an input of the fold, whatever made it necessary then.
+    event
+        .reduced()
+        .ok_or_else(|| undecodable("a reduced event that has nothing to leave out"))
 }
 
 /// An identity in 16 bytes.

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::StoreError;
+use super::failures::{Attempt, Parked};
 use crate::domain::{
     ActualProfile, Checkpoint, CustomerChange, Kind, Outcome, PROFILE_COLUMNS, Person, Policy, Position, ProfileChange,
     ProfileRow, Reason, Status, StoredHolder, Verdict, Via,
@@ -259,4 +260,27 @@ pub(super) fn micros_of(text: &str) -> Result<i64, StoreError> {
     OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339)
         .map(micros)
         .map_err(|error| unreadable("time", error))
+}
+
+/// The column `message` of an event that waits. JSON, because PostgreSQL could not keep every subject as it is.
+pub(super) fn message_text(event: &Parked) -> Result<String, StoreError> {
+    json(&(&event.subject, &event.headers))
+}
+
+/// Subject and headers of an event that waits.
+pub(super) fn message_of(text: &str) -> Result<(String, Vec<(String, String)>), StoreError> {
+    serde_json::from_str(text).map_err(|error| unreadable("message", error))
+}
+
+pub(super) fn attempts_of(text: &str) -> Result<Vec<Attempt>, StoreError> {
+    serde_json::from_str(text).map_err(|error| unreadable("attempts", error))
+}
+
+/// Nanoseconds since 1970; the broker counts in them, up to the year 2262.
+pub(super) fn nanos(time: OffsetDateTime) -> i64 {
+    i64::try_from(time.unix_timestamp_nanos()).unwrap_or(i64::MAX)
+}
+
+pub(super) fn from_nanos(nanos: i64) -> Result<OffsetDateTime, StoreError> {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(nanos)).map_err(|error| unreadable("time", error))
 }

@@ -8,6 +8,7 @@ use crate::domain::{self, Checkpoint, Difference, Kind, Outcome, Position, Reaso
 /// An event that enters the ledger.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the columns of the ledger, explained in docs/SCHEMA.md")]
+#[expect(clippy::struct_excessive_bools, reason = "four independent columns")]
 pub struct NewEntry {
     pub source: String,
     pub event_id: String,
@@ -27,6 +28,7 @@ pub struct NewEntry {
     pub subject: String,
     pub stream_sequence: i64,
     pub published: OffsetDateTime,
+    pub reduced: bool,
 }
 
 /// What the ledger has under an identity.
@@ -75,6 +77,7 @@ pub struct LedgerRow {
     pub subject: String,
     pub stream_sequence: i64,
     pub published: OffsetDateTime,
+    pub reduced: bool,
 }
 
 /// An event of the ledger that a later fold sees differently.

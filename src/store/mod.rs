@@ -105,6 +105,11 @@ macro_rules! on_both {
     };
 }
 
+// After the macro, which it uses.
+mod failures;
+
+pub use failures::{Attempt, Claimed, Duties, Parked, Suspicion, Waiting};
+
 impl Store {
     /// Opens the database; makes neither tables nor files.
     ///

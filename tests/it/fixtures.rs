@@ -149,6 +149,7 @@ fn each_can_be_made_again_from_what_the_ledger_keeps() {
             new_key: envelope.event.new_key().map(str::to_owned),
             position: envelope.event.position.clone(),
             data: &envelope.data,
+            reduced: false,
             backfill: envelope.event.backfill,
         });
         assert_eq!(again, Ok(envelope.event), "{name}");

@@ -256,6 +256,7 @@ fn envelope(event: &Value) -> Result<Envelope, String> {
         new_key: envelope.event.new_key().map(str::to_owned),
         position: envelope.event.position.clone(),
         data: &envelope.data,
+        reduced: false,
         backfill: envelope.event.backfill,
     };
     let recalled = recall(recorded).map_err(|refusal| format!("{event}: {refusal}"))?;

@@ -102,6 +102,7 @@ fn survive(subject: &str, headers: Vec<(String, String)>, payload: &[u8]) -> Res
                 position: envelope.event.position.clone(),
                 data: &envelope.data,
                 backfill: envelope.event.backfill,
+                reduced: false,
             });
             prop_assert_eq!(again, Ok(envelope.event));
         }

@@ -57,6 +57,7 @@ fn recorded(envelope: &Envelope) -> Recorded<'_> {
         position: envelope.event.position.clone(),
         data: &envelope.data,
         backfill: envelope.event.backfill,
+        reduced: false,
     }
 }
 

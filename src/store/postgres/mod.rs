@@ -4,6 +4,7 @@
 //! tables grow from empty under prepared statements: each connection plans with index scans only.
 
 mod checkpoints;
+mod failures;
 mod look;
 mod read;
 mod rebuild;
@@ -28,9 +29,10 @@ use crate::domain::Policy;
 const POLICIES: &str = "SELECT policy_id, body FROM @policies WHERE policy_id = ANY($1)";
 
 /// Every migration, oldest first; the number of a migration is its place, from 1.
-const MIGRATIONS: [(&str, &str); 2] = [
+const MIGRATIONS: [(&str, &str); 3] = [
     ("foundation", include_str!("0001_foundation.sql")),
     ("checkpoints", include_str!("0002_checkpoints.sql")),
+    ("failures", include_str!("0003_failures.sql")),
 ];
 
 /// Any number will do, as long as every version of Rollcall uses the same.

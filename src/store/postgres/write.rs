@@ -237,7 +237,7 @@ impl Tx<'_> {
     }
 
     /// A letter that was written before is not sent again; if it was resolved since, it is open again.
-    async fn save_letters(&mut self, letters: &[Letter]) -> Result<(), StoreError> {
+    pub(super) async fn save_letters(&mut self, letters: &[Letter]) -> Result<(), StoreError> {
         if letters.is_empty() {
             return Ok(());
         }
@@ -342,6 +342,7 @@ impl Tx<'_> {
             .bind(column!(entries, entry => entry.subject.as_str()))
             .bind(column!(entries, entry => entry.stream_sequence))
             .bind(column!(entries, entry => entry.published))
+            .bind(column!(entries, entry => entry.reduced))
             .execute(&mut *self.inner)
             .await?
             .rows_affected();

@@ -1,6 +1,6 @@
 INSERT INTO @ledger (source, event_id, user_id, key, new_key, type, time, states_time, sequence, position,
     backfill, content, data, outcome, reason, effects, degraded, policy_id, late, subject, stream_sequence,
-    published_at)
+    published_at, reduced)
 SELECT
     value ->> 0,
     value ->> 1,
@@ -23,7 +23,8 @@ SELECT
     value ->> 18,
     value ->> 19,
     value ->> 20,
-    value ->> 21
+    value ->> 21,
+    value ->> 22
 FROM json_each(?1)
 WHERE true
 ON CONFLICT (source, event_id) DO NOTHING

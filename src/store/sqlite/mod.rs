@@ -4,6 +4,7 @@
 //! what is committed survives a power cut. Tables are written `@name` in the SQL and get their prefix here.
 
 mod checkpoints;
+mod failures;
 mod look;
 mod read;
 mod rebuild;
@@ -27,9 +28,10 @@ use crate::domain::Policy;
 const POLICIES: &str = "SELECT policy_id, body FROM @policies WHERE policy_id IN (SELECT value FROM json_each(?1))";
 
 /// Every migration, oldest first; the number of a migration is its place, from 1.
-const MIGRATIONS: [(&str, &str); 2] = [
+const MIGRATIONS: [(&str, &str); 3] = [
     ("foundation", include_str!("0001_foundation.sql")),
     ("checkpoints", include_str!("0002_checkpoints.sql")),
+    ("failures", include_str!("0003_failures.sql")),
 ];
 
 /// An open SQLite file: one connection that writes, a few that read.

@@ -115,7 +115,7 @@ impl Tx<'_> {
     }
 
     /// A letter that was written before is not sent again; if it was resolved since, it is open again.
-    async fn save_letters(&mut self, letters: &[Letter]) -> Result<(), StoreError> {
+    pub(super) async fn save_letters(&mut self, letters: &[Letter]) -> Result<(), StoreError> {
         self.run(
             "INSERT INTO @outbox (message_id, subject, headers, payload) \
              SELECT u.value ->> 0, u.value ->> 1, u.value ->> 2, unhex(u.value ->> 3) FROM json_each(?1) AS u \
@@ -317,6 +317,7 @@ fn entry(entry: &NewEntry) -> Result<Value, StoreError> {
         entry.subject,
         entry.stream_sequence,
         columns::time_text(entry.published)?,
+        entry.reduced,
     ]))
 }
 

@@ -23,12 +23,15 @@ async fn migrating_says_what_it_did(base: Base) -> Result<()> {
     let first = run(base.folder.path(), &["migrate", "--json"], &environment, b"")
         .await?
         .success()?;
-    assert_eq!(first.json()?["migrations"], json!(["foundation", "checkpoints"]));
+    assert_eq!(
+        first.json()?["migrations"],
+        json!(["foundation", "checkpoints", "failures"])
+    );
     let second = run(base.folder.path(), &["migrate"], &environment, b"")
         .await?
         .success()?;
     assert!(second.stdout.contains("nothing to do"), "{}", second.stdout);
-    assert_eq!(base.number("count(*)", "@migrations").await?, 2);
+    assert_eq!(base.number("count(*)", "@migrations").await?, 3);
     Ok(())
 }
 

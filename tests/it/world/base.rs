@@ -208,8 +208,12 @@ impl Base {
     }
 }
 
-const OURS: [&str; 10] = [
+const OURS: [&str; 14] = [
     "checkpoints",
+    "retries",
+    "holds",
+    "suspects",
+    "heartbeat",
     "profiles",
     "customers",
     "ledger",
@@ -220,7 +224,8 @@ const OURS: [&str; 10] = [
     "policies",
     "departed",
 ];
-const TIMES: [&str; 7] = [
+const TIMES: [&str; 8] = [
+    "next_at",
     "created_at",
     "updated_at",
     "deleted_at",
@@ -229,5 +234,5 @@ const TIMES: [&str; 7] = [
     "published_at",
     "resolved_at",
 ];
-const TRUTHS: [&str; 4] = ["is_active", "late", "states_time", "backfill"];
+const TRUTHS: [&str; 5] = ["reduced", "is_active", "late", "states_time", "backfill"];
 const JSON: [&str; 3] = ["attributes", "degraded", "effects"];

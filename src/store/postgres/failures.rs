@@ -1,0 +1,275 @@
+//! The small transactions of [`super::super::failures`].
+
+use sqlx::postgres::PgRow;
+use sqlx::{Executor as _, Row as _};
+use time::OffsetDateTime;
+
+use super::super::failures::{Claimed, Duties, PROBE, Parked, Suspicion, Waiting};
+use super::super::{Letter, StoreError, columns};
+use super::Tx;
+
+impl Tx<'_> {
+    pub(in super::super) async fn probe(&mut self) -> Result<(), StoreError> {
+        let sql = self.sql(PROBE);
+        self.inner.execute(sqlx::raw_sql(sql)).await?;
+        Ok(())
+    }
+
+    pub(in super::super) async fn park(&mut self, events: &[Parked]) -> Result<(), StoreError> {
+        let messages: Vec<String> = events.iter().map(columns::message_text).collect::<Result<_, _>>()?;
+        let attempts: Vec<String> = events
+            .iter()
+            .map(|event| columns::json(&event.attempts))
+            .collect::<Result<_, _>>()?;
+        let sql = self.sql(
+            "INSERT INTO @retries (message_id, stream, stream_sequence, published_nanos, message, payload, type, \
+             attempts, judged, next_at) \
+             SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::bytea[], \
+             $7::text[], $8::text[], $9::int[], $10::timestamptz[]) ON CONFLICT (message_id) DO NOTHING",
+        );
+        sqlx::query(sql)
+            .bind(events.iter().map(|event| event.message_id.as_str()).collect::<Vec<_>>())
+            .bind(events.iter().map(|event| event.stream.as_str()).collect::<Vec<_>>())
+            .bind(events.iter().map(|event| event.sequence as i64).collect::<Vec<_>>())
+            .bind(
+                events
+                    .iter()
+                    .map(|event| columns::nanos(event.published))
+                    .collect::<Vec<_>>(),
+            )
+            .bind(messages)
+            .bind(events.iter().map(|event| event.payload.as_slice()).collect::<Vec<_>>())
+            .bind(events.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>())
+            .bind(attempts)
+            .bind(
+                events
+                    .iter()
+                    .map(|event| event.attempts.len() as i32)
+                    .collect::<Vec<_>>(),
+            )
+            .bind(events.iter().map(|event| event.next_at).collect::<Vec<_>>())
+            .execute(&mut *self.inner)
+            .await?;
+        Ok(())
+    }
+
+    pub(in super::super) async fn claim(
+        &mut self,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+        kind: Option<&str>,
+    ) -> Result<Option<Claimed>, StoreError> {
+        // With a type: what was judged of it, however long it still has to wait. Without: what is due and not held.
+        let which = match kind {
+            Some(_) => "r.type = $3 AND r.judged > 0 AND $1::timestamptz IS NOT NULL",
+            None => {
+                "r.next_at <= $1 AND $3::text IS NULL AND (r.judged = 0 \
+                 OR NOT EXISTS (SELECT 1 FROM @holds h WHERE h.type = r.type))"
+            }
+        };
+        let sql = self.sql(&format!(
+            "UPDATE @retries t SET next_at = $2, deaths = t.deaths + t.in_hand::int, in_hand = true \
+             FROM (SELECT r.message_id FROM @retries r WHERE {which} ORDER BY r.next_at LIMIT 1 \
+             FOR UPDATE OF r SKIP LOCKED) c WHERE t.message_id = c.message_id \
+             RETURNING t.message_id, t.stream, t.stream_sequence, t.published_nanos, t.message, t.payload, t.type, \
+             t.attempts, t.next_at, t.deaths"
+        ));
+        let row = sqlx::query(sql)
+            .bind(now)
+            .bind(until)
+            .bind(kind)
+            .fetch_optional(&mut *self.inner)
+            .await?;
+        row.as_ref().map(claimed).transpose()
+    }
+
+    pub(in super::super) async fn failed_again(&mut self, event: &Parked) -> Result<(), StoreError> {
+        let judged = event.attempts.len() as i32;
+        let sql = self.sql(
+            "UPDATE @retries SET attempts = $2, judged = $3, next_at = $4, in_hand = false \
+             WHERE message_id = $1 AND judged = $3 - 1",
+        );
+        sqlx::query(sql)
+            .bind(&event.message_id)
+            .bind(columns::json(&event.attempts)?)
+            .bind(judged)
+            .bind(event.next_at)
+            .execute(&mut *self.inner)
+            .await?;
+        Ok(())
+    }
+
+    pub(in super::super) async fn give_back(
+        &mut self,
+        message_id: &str,
+        next_at: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        let sql = self.sql("UPDATE @retries SET next_at = $2, in_hand = false WHERE message_id = $1");
+        sqlx::query(sql)
+            .bind(message_id)
+            .bind(next_at)
+            .execute(&mut *self.inner)
+            .await?;
+        Ok(())
+    }
+
+    pub(in super::super) async fn conclude(
+        &mut self,
+        message_id: &str,
+        letter: Option<&Letter>,
+    ) -> Result<(), StoreError> {
+        if let Some(letter) = letter {
+            self.save_letters(std::slice::from_ref(letter)).await?;
+        }
+        for sql in [
+            "DELETE FROM @suspects WHERE message_id = $1",
+            "DELETE FROM @retries WHERE message_id = $1",
+        ] {
+            let sql = self.sql(sql);
+            sqlx::query(sql).bind(message_id).execute(&mut *self.inner).await?;
+        }
+        Ok(())
+    }
+
+    pub(in super::super) async fn waiting(&mut self) -> Result<Waiting, StoreError> {
+        let sql = self.sql(
+            "SELECT count(*), count(h.type) FROM @retries r LEFT JOIN @holds h ON h.type = r.type AND r.judged > 0",
+        );
+        let row = sqlx::query(sql).fetch_one(&mut *self.inner).await?;
+        let (all, held): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        Ok(Waiting {
+            tries: (all - held) as u64,
+            held: held as u64,
+        })
+    }
+
+    pub(in super::super) async fn parked_sequences(
+        &mut self,
+        stream: &str,
+        first: i64,
+        last: i64,
+    ) -> Result<Vec<u64>, StoreError> {
+        let sql = self.sql(
+            "SELECT stream_sequence FROM @retries WHERE stream = $1 AND stream_sequence BETWEEN $2 AND $3 \
+             ORDER BY stream_sequence",
+        );
+        let found: Vec<i64> = sqlx::query_scalar(sql)
+            .bind(stream)
+            .bind(first)
+            .bind(last)
+            .fetch_all(&mut *self.inner)
+            .await?;
+        Ok(found.into_iter().map(|sequence| sequence as u64).collect())
+    }
+
+    pub(in super::super) async fn duties(&mut self, now: OffsetDateTime) -> Result<Duties, StoreError> {
+        let sql = self.sql("SELECT type FROM @holds ORDER BY type");
+        let holds = sqlx::query_scalar(sql).fetch_all(&mut *self.inner).await?;
+        let sql = self.sql(
+            "SELECT EXISTS (SELECT 1 FROM @holds h WHERE h.probe_at <= $1), \
+             EXISTS (SELECT 1 FROM @retries r WHERE r.next_at <= $1 AND (r.judged = 0 \
+             OR NOT EXISTS (SELECT 1 FROM @holds h WHERE h.type = r.type)))",
+        );
+        let row = sqlx::query(sql).bind(now).fetch_one(&mut *self.inner).await?;
+        Ok(Duties {
+            holds,
+            probe: row.try_get(0)?,
+            retry: row.try_get(1)?,
+        })
+    }
+
+    pub(in super::super) async fn hold(&mut self, kind: &str, probe_at: OffsetDateTime) -> Result<(), StoreError> {
+        let sql = self.sql("INSERT INTO @holds (type, probe_at) VALUES ($1, $2) ON CONFLICT (type) DO NOTHING");
+        sqlx::query(sql)
+            .bind(kind)
+            .bind(probe_at)
+            .execute(&mut *self.inner)
+            .await?;
+        Ok(())
+    }
+
+    pub(in super::super) async fn claim_hold(
+        &mut self,
+        now: OffsetDateTime,
+        next: OffsetDateTime,
+    ) -> Result<Option<String>, StoreError> {
+        let sql = self.sql(
+            "UPDATE @holds t SET probe_at = $2 FROM (SELECT h.type FROM @holds h WHERE h.probe_at <= $1 \
+             ORDER BY h.probe_at LIMIT 1 FOR UPDATE OF h SKIP LOCKED) c WHERE t.type = c.type RETURNING t.type",
+        );
+        Ok(sqlx::query_scalar(sql)
+            .bind(now)
+            .bind(next)
+            .fetch_optional(&mut *self.inner)
+            .await?)
+    }
+
+    pub(in super::super) async fn free(&mut self, kind: &str, now: OffsetDateTime) -> Result<(), StoreError> {
+        let sql = self.sql("DELETE FROM @holds WHERE type = $1");
+        sqlx::query(sql).bind(kind).execute(&mut *self.inner).await?;
+        let sql = self.sql("UPDATE @retries SET next_at = $2 WHERE type = $1 AND next_at > $2 AND NOT in_hand");
+        sqlx::query(sql).bind(kind).bind(now).execute(&mut *self.inner).await?;
+        Ok(())
+    }
+
+    pub(in super::super) async fn suspicions(&mut self, ids: &[String]) -> Result<Vec<Suspicion>, StoreError> {
+        let sql = self.sql(
+            "SELECT s.message_id, s.life, s.company, s.deaths FROM unnest($1::text[]) AS u (id) \
+             JOIN @suspects s ON s.message_id = u.id",
+        );
+        let rows = sqlx::query(sql).bind(ids).fetch_all(&mut *self.inner).await?;
+        rows.iter()
+            .map(|row| {
+                let (company, deaths): (i32, i32) = (row.try_get(2)?, row.try_get(3)?);
+                Ok(Suspicion {
+                    message_id: row.try_get(0)?,
+                    life: row.try_get(1)?,
+                    company: company as u32,
+                    deaths: deaths as u32,
+                })
+            })
+            .collect()
+    }
+
+    pub(in super::super) async fn suspect(&mut self, notes: &[Suspicion]) -> Result<(), StoreError> {
+        let sql = self.sql(
+            "INSERT INTO @suspects (message_id, life, company, deaths) \
+             SELECT * FROM unnest($1::text[], $2::uuid[], $3::int[], $4::int[]) ON CONFLICT (message_id) \
+             DO UPDATE SET life = excluded.life, company = excluded.company, deaths = excluded.deaths",
+        );
+        sqlx::query(sql)
+            .bind(notes.iter().map(|note| note.message_id.as_str()).collect::<Vec<_>>())
+            .bind(notes.iter().map(|note| note.life).collect::<Vec<_>>())
+            .bind(notes.iter().map(|note| note.company as i32).collect::<Vec<_>>())
+            .bind(notes.iter().map(|note| note.deaths as i32).collect::<Vec<_>>())
+            .execute(&mut *self.inner)
+            .await?;
+        Ok(())
+    }
+
+    pub(in super::super) async fn acquit(&mut self, ids: &[String]) -> Result<(), StoreError> {
+        let sql = self.sql("DELETE FROM @suspects s USING unnest($1::text[]) AS u (id) WHERE s.message_id = u.id");
+        sqlx::query(sql).bind(ids).execute(&mut *self.inner).await?;
+        Ok(())
+    }
+}
+
+fn claimed(row: &PgRow) -> Result<Claimed, StoreError> {
+    let (sequence, nanos, deaths): (i64, i64, i32) = (row.try_get(2)?, row.try_get(3)?, row.try_get(9)?);
+    let (subject, headers) = columns::message_of(row.try_get(4)?)?;
+    Ok(Claimed {
+        parked: Parked {
+            message_id: row.try_get(0)?,
+            stream: row.try_get(1)?,
+            sequence: sequence as u64,
+            published: columns::from_nanos(nanos)?,
+            subject,
+            headers,
+            payload: row.try_get(5)?,
+            kind: row.try_get(6)?,
+            attempts: columns::attempts_of(row.try_get(7)?)?,
+            next_at: row.try_get(8)?,
+        },
+        deaths: deaths as u32,
+    })
+}
