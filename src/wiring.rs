@@ -155,6 +155,7 @@ pub fn worker(config: &Config, until: Until) -> WorkerSettings {
         lanes: config.worker.lanes,
         batch_max: config.worker.batch_max,
         linger: config.worker.linger,
+        max_attempts: config.worker.max_attempts,
         until,
     }
 }

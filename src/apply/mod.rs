@@ -120,7 +120,7 @@ impl Applier {
         match tokio::time::timeout(UNIT_LIMIT, self.unit_of_work(&mut session, batch, givens)).await {
             Ok(Ok(settled)) => Ok(settled),
             Ok(Err(error)) => {
-                if crate::failure::class(&error) == crate::failure::Class::World {
+                if crate::failure::fault(&error).spoils_connection() {
                     session.discard();
                 }
                 Err(error)

@@ -17,7 +17,7 @@ use crate::outbox::Relay;
 use crate::shutdown::Shutdown;
 use crate::store::{SchemaState, Store, StoreError};
 use crate::worker::tally::Counts;
-use crate::worker::{self, Until};
+use crate::worker::{self, Gauges, Until};
 use crate::{clock, wiring};
 
 /// Arguments of `rollcall run`.
@@ -59,12 +59,14 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     );
     let until = if args.drain { Until::Drained } else { Until::Stopped };
     let settings = wiring::worker(config, until);
+    let gauges = Gauges::new(store.clone(), config.worker.kill_switch);
     let counts = worker::run(
         &broker,
         Arc::new(applier),
-        &wiring::intake(config),
-        &settings,
+        wiring::intake(config),
+        settings,
         told,
+        &gauges,
         &shutdown,
     )
     .await?;

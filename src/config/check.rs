@@ -63,6 +63,19 @@ impl Check<'_> {
             })
     }
 
+    /// A share of a whole: more than nothing, at most all.
+    pub(super) fn share(&mut self, at: At, value: f64) -> f64 {
+        if value > 0.0 && value <= 1.0 {
+            return value;
+        }
+        self.report(
+            at,
+            format_args!("is {value}"),
+            "give a share above 0, and 1 at most, such as 0.15",
+        );
+        1.0
+    }
+
     /// A limit in bytes, or -1 for none.
     pub(super) fn limit<T>(&mut self, at: At, value: i64, max: T) -> T
     where

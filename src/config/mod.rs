@@ -5,6 +5,7 @@
 //! `Debug`, `Display` or an error, and never stop at the first problem when there are more.
 
 mod check;
+mod choices;
 mod connect;
 mod document;
 mod duration;
@@ -25,9 +26,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::SecretString;
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
+pub use choices::{CreateOn, DisplayNameOwner, LogFormat, OnDelete, Status};
 pub use problem::{ConfigError, Origin, Problem};
 pub use secret::SecretUrl;
 
@@ -169,7 +170,7 @@ pub enum Backend {
 }
 
 /// `[worker]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Worker {
     /// Batches applied at the same time.
     pub lanes: usize,
@@ -177,6 +178,10 @@ pub struct Worker {
     pub batch_max: usize,
     /// How long an unfinished batch waits for more.
     pub linger: Duration,
+    /// Judged failures of one event before it is buried.
+    pub max_attempts: u32,
+    /// The share of failing events above which a type is held back; above 0, at most 1.
+    pub kill_switch: f64,
     /// How long a stop may take.
     pub grace: Duration,
     /// How far an event's time may be ahead of the broker's.
@@ -189,16 +194,6 @@ pub struct Worker {
     pub user_id_is_email: bool,
     /// What becomes of the rows of a deleted person.
     pub on_delete: OnDelete,
-}
-
-/// What becomes of the rows of a deleted person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnDelete {
-    /// They go.
-    Delete,
-    /// They stay with `deleted_at`.
-    Archive,
 }
 
 /// One of `[[profiles]]`
@@ -223,38 +218,6 @@ pub struct ProfileType {
     pub display_name: Vec<String>,
     /// Who has the last word on it.
     pub display_name_owner: DisplayNameOwner,
-}
-
-/// Where a profile stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// Not yet in use.
-    Draft,
-    /// In use.
-    Active,
-    /// Put away.
-    Archived,
-}
-
-/// When a profile is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CreateOn {
-    /// With the user.
-    Creation,
-    /// When an event names the type, or an activation creates it.
-    Activation,
-}
-
-/// Who has the last word on a display name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DisplayNameOwner {
-    /// The worker keeps it in step with its sources.
-    Worker,
-    /// The worker sets it once.
-    Application,
 }
 
 /// `[customers]`
@@ -293,7 +256,7 @@ pub struct DeadLetters {
 pub struct Outbox {
     /// How often the relay looks when nothing woke it.
     pub poll: Duration,
-    /// Most messages that it takes at a time.
+    /// Most messages at a time.
     pub batch: usize,
 }
 
@@ -304,18 +267,6 @@ pub struct Telemetry {
     pub log: String,
     /// How it looks.
     pub format: LogFormat,
-}
-
-/// The look of the logs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// Text on a terminal, JSON elsewhere.
-    Auto,
-    /// Lines for people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 impl Config {

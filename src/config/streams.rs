@@ -23,6 +23,8 @@ pub(super) fn worker(check: &mut Check<'_>, low: low::Worker) -> Worker {
         lanes: check.number(at("lanes"), low.lanes, 1..=64),
         batch_max: check.number(at("batch_max"), low.batch_max, 1..=10_000),
         linger: check.duration(at("linger"), low.linger, Duration::ZERO..=Duration::from_secs(10)),
+        max_attempts: check.number(at("max_attempts"), low.max_attempts, 1..=20),
+        kill_switch: check.share(at("kill_switch"), low.kill_switch),
         grace: check.duration(at("grace"), low.grace, Duration::from_secs(1)..=Duration::from_hours(1)),
         max_future: check.duration(at("max_future"), low.max_future, Duration::ZERO..=YEAR),
         max_component_events: check.number(at("max_component_events"), low.max_component_events, 1..=10_000_000),

@@ -12,8 +12,8 @@ use async_nats::jetstream::consumer::pull::{
     Config as PullConfig, MessagesError, MessagesErrorKind, Stream as PullStream,
 };
 use async_nats::jetstream::consumer::{Consumer, FromConsumer, Info as ConsumerInfo};
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{Semaphore, watch};
 
 use super::Broker;
@@ -178,6 +178,24 @@ impl Deliveries {
                 }
             }
         }
+    }
+
+    /// Stops asking the broker, and returns what it has sent already; [`Self::next`] asks again. Only dropping the
+    /// subscription stops the client library, which renews its requests by itself; the messages of a request that is on its
+    /// way then come again after `ack_wait`.
+    pub fn pause(&mut self) -> Vec<Delivery> {
+        // Looking may make the client ask once more, so that there is more to see: what it may hold is an end to it.
+        let most = 2 * self.target.settings.batch.max(1);
+        let mut received: Vec<Delivery> = Vec::new();
+        while received.len() < most {
+            match self.next().now_or_never() {
+                Some(Ok(delivery)) => received.push(delivery),
+                // An error that matters is found again by asking.
+                Some(Err(_)) | None => break,
+            }
+        }
+        self.reopen();
+        received
     }
 
     /// Decides what an error item means: carry on with the same subscription, or look again from the start.

@@ -1,31 +1,40 @@
-//! The loop: pull what can start, decode it, hand it to the lane of its user. The lanes do the rest.
+//! The loop: pull what can start, hand it to the lane of its user. The lanes do the rest; beside them one task tries again
+//! what failed, and one probes while the brake holds.
 //!
 //! Room in memory is permits, by count and by bytes: what has no room is not pulled.
 
+pub mod brake;
+mod judge;
 mod lane;
+mod message;
+mod puller;
+mod retries;
 pub mod settle;
+mod suspects;
+pub mod switch;
 pub mod tally;
+mod tools;
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use tokio::sync::{Notify, Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
 
 use crate::apply::Applier;
-use crate::envelope::{self, Envelope, Intake, Refusal};
-use crate::jetstream::{Broker, BrokerError, Deliveries, Delivery, PullSettings};
+use crate::clock;
+use crate::envelope::Intake;
+use crate::jetstream::{Broker, BrokerError, PullSettings};
 use crate::shutdown::Shutdown;
+use crate::store::Store;
 
-use lane::{InHand, Lane, incoming};
+use brake::Brake;
+use lane::Lane;
+use puller::Puller;
+use switch::KillSwitch;
 use tally::{Counts, Tally};
-
-/// Payloads in hand at most, in KiB; one message may go beyond.
-const ROOM_KIB: usize = 32 * 1024;
-/// How long nothing must arrive before a draining worker asks whether that was all.
-const QUIET: Duration = Duration::from_millis(100);
+use tools::Tools;
 
 /// When the worker stops by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +60,8 @@ pub struct WorkerSettings {
     pub batch_max: usize,
     /// How long a batch waits for events that are on their way.
     pub linger: Duration,
+    /// Judged failures of one event before it is buried, at least 1.
+    pub max_attempts: u32,
     /// When to stop by itself.
     pub until: Until,
 }
@@ -66,6 +77,25 @@ pub enum WorkerError {
     Died(String),
 }
 
+/// What others may want to know of a worker at work.
+#[derive(Debug, Clone)]
+pub struct Gauges {
+    /// Whether the world is in order.
+    pub brake: Arc<Brake>,
+    /// Which types of event are held back.
+    pub switch: Arc<KillSwitch>,
+}
+
+impl Gauges {
+    /// For a worker on this store that holds a type back when more than this share of it fails.
+    pub fn new(store: Store, kill_switch: f64) -> Self {
+        Self {
+            brake: Arc::new(Brake::new(store)),
+            switch: Arc::new(KillSwitch::new(kill_switch)),
+        }
+    }
+}
+
 /// Works until it is stopped or, when asked to, until nothing is left; returns what became of the messages.
 ///
 /// `outbox` is notified when a dead letter may wait to be published.
@@ -75,9 +105,10 @@ pub enum WorkerError {
 pub async fn run(
     broker: &Broker,
     applier: Arc<Applier>,
-    intake: &Intake,
-    settings: &WorkerSettings,
+    intake: Intake,
+    settings: WorkerSettings,
     outbox: Arc<Notify>,
+    gauges: &Gauges,
     shutdown: &Shutdown,
 ) -> Result<Counts, WorkerError> {
     let pull = PullSettings {
@@ -85,153 +116,70 @@ pub async fn run(
         ..PullSettings::default()
     };
     let deliveries = broker.deliveries(&settings.stream, &settings.durable, pull).await?;
-    let tally = Arc::new(Tally::default());
-    let mut tasks = JoinSet::new();
-    let mut queues = Vec::new();
     let in_hand = 2 * settings.batch_max * settings.lanes;
-    for _ in 0..settings.lanes {
+    let tools = Arc::new(Tools {
+        applier,
+        intake,
+        settings,
+        tally: Tally::default(),
+        brake: Arc::clone(&gauges.brake),
+        switch: Arc::clone(&gauges.switch),
+        outbox,
+        shutdown: shutdown.clone(),
+        life: clock::new_row_id(),
+    });
+    let (mut lanes, mut aside) = (JoinSet::new(), JoinSet::new());
+    let mut queues = Vec::new();
+    for _ in 0..tools.settings.lanes {
         let (queue, arrivals) = mpsc::channel(in_hand);
         queues.push(queue);
-        let lane = Lane {
-            applier: Arc::clone(&applier),
-            tally: Arc::clone(&tally),
-            outbox: Arc::clone(&outbox),
-            shutdown: shutdown.clone(),
-            batch_max: settings.batch_max,
-            linger: settings.linger,
-            ack_wait: settings.ack_wait,
-        };
-        tasks.spawn(lane.run(arrivals));
+        lanes.spawn(Lane::new(Arc::clone(&tools), arrivals).run());
     }
-    let puller = Puller {
-        broker: broker.clone(),
-        count: Arc::new(Semaphore::new(in_hand)),
-        kib: Arc::new(Semaphore::new(ROOM_KIB)),
-        in_hand,
-        queues,
-    };
-    let result = puller.run(deliveries, intake, settings, shutdown, &mut tasks).await;
-    // The queues are closed now: the lanes finish what is in hand.
-    loop {
+    // Ends with the worker, however that ends.
+    let stop = shutdown.soft.child_token();
+    aside.spawn(retries::run(Arc::clone(&tools), stop.clone()));
+    let (brake, probing) = (Arc::clone(&gauges.brake), CancellationToken::new());
+    let prober = tokio::spawn({
+        let probing = probing.clone();
+        async move { brake.run(probing).await }
+    });
+    let puller = Puller::new(broker.clone(), Arc::clone(&tools), queues, in_hand);
+    let result = {
+        let mut pulling = std::pin::pin!(puller.run(deliveries));
         tokio::select! {
-            ended = tasks.join_next() => match ended {
-                None => break,
-                Some(Ok(())) => {}
-                Some(Err(died)) => return Err(WorkerError::Died(died.to_string())),
-            },
-            () = shutdown.hard.cancelled() => break,
+            biased;
+            result = &mut pulling => result,
+            // No lane ends while its queue is open, unless it died.
+            Some(ended) = lanes.join_next() => Err(died(ended)),
+            Some(Err(error)) = aside.join_next() => Err(died(Err(error))),
         }
-    }
-    result.map(|()| tally.counts())
+    };
+    // The queues are closed now: the lanes finish what is in hand.
+    stop.cancel();
+    let finished = finished([&mut lanes, &mut aside], shutdown).await;
+    probing.cancel();
+    let _ = prober.await;
+    finished.and(result)?;
+    Ok(tools.tally.counts())
 }
 
-struct Puller {
-    broker: Broker,
-    count: Arc<Semaphore>,
-    kib: Arc<Semaphore>,
-    in_hand: usize,
-    queues: Vec<mpsc::Sender<InHand>>,
-}
-
-impl Puller {
-    async fn run(
-        self,
-        mut deliveries: Deliveries,
-        intake: &Intake,
-        settings: &WorkerSettings,
-        shutdown: &Shutdown,
-        lanes: &mut JoinSet<()>,
-    ) -> Result<(), WorkerError> {
+/// Waits for the tasks, unless there is no time left for it.
+async fn finished(groups: [&mut JoinSet<()>; 2], shutdown: &Shutdown) -> Result<(), WorkerError> {
+    for tasks in groups {
         loop {
-            let room = tokio::select! {
-                biased;
-                () = shutdown.soft.cancelled() => {
-                    hand_back_buffered(&mut deliveries).await;
-                    return Ok(());
-                }
-                // No lane ends while its queue is open, unless it died.
-                Some(ended) = lanes.join_next() => return Err(died(ended)),
-                room = Arc::clone(&self.count).acquire_owned() => room,
-            };
-            let Ok(room) = room else { return Ok(()) };
-            let delivery = tokio::select! {
-                biased;
-                () = shutdown.soft.cancelled() => {
-                    hand_back_buffered(&mut deliveries).await;
-                    return Ok(());
-                }
-                Some(ended) = lanes.join_next() => return Err(died(ended)),
-                delivery = deliveries.next() => delivery?,
-                () = tokio::time::sleep(QUIET), if settings.until == Until::Drained => {
-                    drop(room);
-                    if self.is_drained(settings).await? {
-                        return Ok(());
-                    }
-                    continue;
-                }
-            };
-            let kib = (delivery.payload.len() / 1024 + 1).min(ROOM_KIB) as u32;
-            let kib = tokio::select! {
-                biased;
-                () = shutdown.soft.cancelled() => {
-                    lane::hand_back(delivery).await;
-                    hand_back_buffered(&mut deliveries).await;
-                    return Ok(());
-                }
-                kib = Arc::clone(&self.kib).acquire_many_owned(kib) => kib,
-            };
-            let Ok(kib) = kib else { return Ok(()) };
-            let decoded = match delivery.defect {
-                Some(defect) => Err(Refusal::broken_headers(defect)),
-                None => envelope::decode(&incoming(&delivery), intake),
-            };
-            let queue = &self.queues[lane_of(&delivery, &decoded, self.queues.len())];
-            if queue
-                .send(InHand {
-                    delivery,
-                    decoded,
-                    _room: (room, kib),
-                })
-                .await
-                .is_err()
-            {
-                return Ok(());
+            tokio::select! {
+                ended = tasks.join_next() => match ended {
+                    None => break,
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => return Err(died(Err(error))),
+                },
+                () = shutdown.hard.cancelled() => return Ok(()),
             }
         }
     }
-
-    /// Whether nothing is in hand here, nothing waits, and nothing is in the hands of others.
-    async fn is_drained(&self, settings: &WorkerSettings) -> Result<bool, WorkerError> {
-        if self.count.available_permits() < self.in_hand {
-            return Ok(false);
-        }
-        match self.broker.backlog(&settings.stream, &settings.durable).await {
-            Ok(backlog) => Ok(backlog.is_empty()),
-            Err(error) if error.is_transient() => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
+    Ok(())
 }
 
-/// What the client has already received would otherwise come again only after the ack wait.
-async fn hand_back_buffered(deliveries: &mut Deliveries) {
-    while let Some(Ok(delivery)) = deliveries.next().now_or_never() {
-        lane::hand_back(delivery).await;
-    }
-}
-
-/// Events of one user meet in one lane, so that lanes seldom wait for each other's locks. Nothing depends on it.
-fn lane_of(delivery: &Delivery, decoded: &Result<Envelope, Refusal>, lanes: usize) -> usize {
-    match decoded {
-        Ok(envelope) => {
-            let mut hash = DefaultHasher::new();
-            envelope.event.key.hash(&mut hash);
-            (hash.finish() % lanes as u64) as usize
-        }
-        Err(_) => (delivery.sequence % lanes as u64) as usize,
-    }
-}
-
-fn died(ended: Result<(), tokio::task::JoinError>) -> WorkerError {
+fn died(ended: Result<(), JoinError>) -> WorkerError {
     WorkerError::Died(ended.map_or_else(|error| error.to_string(), |()| "a lane ended early".to_owned()))
 }

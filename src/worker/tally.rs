@@ -35,11 +35,11 @@ pub struct Outcomes {
 }
 
 impl Tally {
-    /// Counts a committed batch.
-    pub fn count(&self, settled: &[Settled]) {
+    /// Counts what became of messages.
+    pub fn count(&self, settled: impl IntoIterator<Item = Settled>) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         for outcome in settled {
-            *counts.entry(*outcome).or_default() += 1;
+            *counts.entry(outcome).or_default() += 1;
         }
     }
 

@@ -7,6 +7,7 @@ mod crashes;
 mod deployment;
 mod documented;
 mod end_to_end;
+mod failures;
 mod fixtures;
 mod fold_properties;
 mod harness;

@@ -1,0 +1,197 @@
+//! Pulls what can start and hands it to the lane of its user. While the brake holds it pulls nothing, and keeps alive what
+//! was received.
+
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use super::lane::{hand_back, heartbeat};
+use super::message::{InHand, Message};
+use super::tools::Tools;
+use super::{Until, WorkerError};
+use crate::jetstream::{Broker, Deliveries, Delivery};
+
+/// Payloads in hand at most, in KiB; one message may go beyond.
+const ROOM_KIB: usize = 32 * 1024;
+/// How long nothing must arrive before a draining worker asks whether that was all.
+const QUIET: Duration = Duration::from_millis(100);
+
+pub(super) struct Puller {
+    broker: Broker,
+    tools: Arc<Tools>,
+    queues: Vec<mpsc::Sender<InHand>>,
+    in_hand: usize,
+    count: Arc<Semaphore>,
+    kib: Arc<Semaphore>,
+    /// What was received before the brake held, and found no room yet.
+    received: VecDeque<Delivery>,
+}
+
+/// What the puller does next.
+enum Next<T> {
+    Go(T),
+    Braked,
+    Quiet,
+    Stop,
+}
+
+impl Puller {
+    pub(super) fn new(broker: Broker, tools: Arc<Tools>, queues: Vec<mpsc::Sender<InHand>>, in_hand: usize) -> Self {
+        Self {
+            broker,
+            tools,
+            queues,
+            in_hand,
+            count: Arc::new(Semaphore::new(in_hand)),
+            kib: Arc::new(Semaphore::new(ROOM_KIB)),
+            received: VecDeque::new(),
+        }
+    }
+
+    /// Pulls until it is stopped or, when asked to, until nothing is left.
+    pub(super) async fn run(mut self, mut deliveries: Deliveries) -> Result<(), WorkerError> {
+        loop {
+            let next = match self.room(&self.count, 1).await {
+                Next::Go(room) => self.pull(room, &mut deliveries).await?,
+                Next::Braked => Next::Braked,
+                Next::Quiet => Next::Quiet,
+                Next::Stop => Next::Stop,
+            };
+            match next {
+                Next::Quiet if self.is_drained().await? => return Ok(()),
+                Next::Go(()) | Next::Quiet => {}
+                Next::Braked => {
+                    self.received.extend(deliveries.pause());
+                    self.wait_out().await;
+                }
+                Next::Stop => {
+                    // What the client has already received would otherwise come again only after the ack wait.
+                    self.received.extend(deliveries.pause());
+                    for delivery in self.received {
+                        hand_back(delivery.acker).await;
+                    }
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Takes the next delivery, waits for the room it needs, and hands it to its lane.
+    async fn pull(&mut self, room: OwnedSemaphorePermit, deliveries: &mut Deliveries) -> Result<Next<()>, WorkerError> {
+        let (brake, stop) = (&self.tools.brake, &self.tools.shutdown.soft);
+        let delivery = if let Some(delivery) = self.received.pop_front() {
+            delivery
+        } else {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(Next::Stop),
+                () = brake.held() => return Ok(Next::Braked),
+                delivery = deliveries.next() => delivery?,
+                () = tokio::time::sleep(QUIET), if self.tools.settings.until == Until::Drained => {
+                    return Ok(Next::Quiet);
+                }
+            }
+        };
+        let kib = Message::kib(&delivery).min(ROOM_KIB) as u32;
+        match self.room(&self.kib, kib).await {
+            Next::Go(kib) => {
+                self.hand_out(delivery, (room, kib)).await;
+                Ok(Next::Go(()))
+            }
+            Next::Braked => {
+                self.received.push_front(delivery);
+                Ok(Next::Braked)
+            }
+            Next::Quiet | Next::Stop => {
+                self.received.push_front(delivery);
+                Ok(Next::Stop)
+            }
+        }
+    }
+
+    async fn room(&self, permits: &Arc<Semaphore>, count: u32) -> Next<OwnedSemaphorePermit> {
+        tokio::select! {
+            biased;
+            () = self.tools.shutdown.soft.cancelled() => Next::Stop,
+            () = self.tools.brake.held() => Next::Braked,
+            room = Arc::clone(permits).acquire_many_owned(count) => room.map_or(Next::Stop, Next::Go),
+        }
+    }
+
+    async fn hand_out(&self, delivery: Delivery, room: (OwnedSemaphorePermit, OwnedSemaphorePermit)) {
+        let (delivered, pending) = (delivery.delivered, delivery.pending);
+        let (message, acker) = Message::of(delivery);
+        // What may have killed a worker is decoded where a note says so first.
+        if delivered <= 1 {
+            let _ = message.decoded(&self.tools.intake);
+        }
+        let lane = lane_of(&message, self.queues.len());
+        let event = InHand {
+            message: Arc::new(message),
+            acker,
+            delivered,
+            pending,
+            _room: room,
+        };
+        // A lane that died is noticed by whoever waits for it.
+        let _ = self.queues[lane].send(event).await;
+    }
+
+    /// Waits until the brake is free or we are stopped, and keeps alive what has no lane yet.
+    async fn wait_out(&self) {
+        let mut alive = heartbeat(self.tools.settings.ack_wait);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.tools.shutdown.soft.cancelled() => return,
+                () = self.tools.brake.freed() => return,
+                _ = alive.tick() => {
+                    for delivery in &self.received {
+                        if delivery.progress().await.is_err() {
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether nothing is in hand here, nothing waits, and nothing is in the hands of others.
+    async fn is_drained(&self) -> Result<bool, WorkerError> {
+        if self.count.available_permits() < self.in_hand {
+            return Ok(false);
+        }
+        let settings = &self.tools.settings;
+        match self.broker.backlog(&settings.stream, &settings.durable).await {
+            Ok(backlog) if !backlog.is_empty() => return Ok(false),
+            Ok(_) => {}
+            Err(error) if error.is_transient() => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        let Some(waiting) = self.tools.persist(|| self.tools.applier.store.waiting()).await else {
+            return Ok(false);
+        };
+        if waiting.tries == 0 && waiting.held > 0 {
+            tracing::warn!(
+                events = waiting.held,
+                "these events wait until what their type fails of is mended"
+            );
+        }
+        Ok(waiting.tries == 0)
+    }
+}
+
+/// Events of one user meet in one lane, so that lanes seldom wait for each other's locks. Nothing depends on it.
+fn lane_of(message: &Message, lanes: usize) -> usize {
+    match message.key() {
+        Some(key) => {
+            let mut hash = DefaultHasher::new();
+            key.hash(&mut hash);
+            (hash.finish() % lanes as u64) as usize
+        }
+        None => (message.sequence % lanes as u64) as usize,
+    }
+}

@@ -1,0 +1,305 @@
+//! Events that wait for their next try, in the table `retries` and acknowledged: so bad ones take no room from good ones,
+//! memory stays flat, and a restart forgets no attempt. Any worker tries them, one at a time; each is a worker's own for a
+//! while.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
+
+use super::judge::{Judgement, judge};
+use super::message::Message;
+use super::settle::{Flow, Sentence, sentence};
+use super::suspects;
+use super::switch::Change;
+use super::tools::Tools;
+use crate::apply::Settled;
+use crate::clock;
+use crate::domain::{Kind, Reason};
+use crate::failure::{Fault, Pace};
+use crate::store::{Attempt, Claimed, Duties, Letter, Parked};
+
+/// How often somebody looks whether an event is due.
+const POLL: Duration = Duration::from_millis(500);
+/// How often a type that is held back is probed.
+const PROBE: Duration = Duration::from_mins(1);
+/// How long an event waits that something is in the way of; longer where it takes somebody to clear it.
+const ASIDE: Duration = Duration::from_secs(5);
+const LONG_ASIDE: Duration = Duration::from_mins(1);
+
+impl Tools {
+    /// What follows from a judgement of an event that was just delivered. The outcome is empty when it waits now; None when
+    /// nobody waits for it any longer.
+    pub(super) async fn judged(&self, message: &Arc<Message>, judgement: Judgement) -> Option<Vec<Settled>> {
+        let (attempts, pause) = match judgement {
+            Judgement::Settled(settled) => return Some(vec![settled]),
+            Judgement::GivenUp => return None,
+            Judgement::Contended(fault) => {
+                note_aside(message, &fault);
+                (Vec::new(), aside(&fault))
+            }
+            Judgement::Failed(attempt, pace) => {
+                self.failed(message).await?;
+                note_failure(message, &attempt);
+                let flow = self.flow(message.kind());
+                match sentence(1, self.settings.max_attempts, flow, pace, jitter()) {
+                    Sentence::Wait(pause) | Sentence::Hold(pause) => (vec![attempt], pause),
+                    Sentence::Bury => return self.exhausted(message, &[attempt]).await.map(|settled| vec![settled]),
+                }
+            }
+        };
+        let parked = message.to_park(self.message_id(message), attempts, clock::now() + pause);
+        let parked = [parked];
+        self.persist(|| self.applier.store.park(&parked)).await?;
+        Some(Vec::new())
+    }
+
+    /// Puts events of a type that is held back away, untried: they are tried beside the lanes.
+    pub(super) async fn put_away(&self, messages: &[Arc<Message>]) -> Option<()> {
+        let now = clock::now();
+        let parked: Vec<Parked> = messages
+            .iter()
+            .map(|message| message.to_park(self.message_id(message), Vec::new(), now))
+            .collect();
+        self.persist(|| self.applier.store.park(&parked)).await
+    }
+
+    /// Tells the kill switch of events that ended well.
+    pub(super) async fn passed(&self, messages: &[Arc<Message>], settled: &[Settled]) {
+        let mut counts = [0_usize; Kind::ALL.len()];
+        for (message, _) in messages.iter().zip(settled) {
+            if let Some(kind) = message.kind() {
+                counts[usize::from(kind.rank())] += 1;
+            }
+        }
+        for (kind, count) in Kind::ALL.into_iter().zip(counts).filter(|(_, count)| *count > 0) {
+            if self.switch.passed(kind, count) == Change::Free {
+                self.free(kind, "few of its latest events fail").await;
+            }
+        }
+    }
+
+    /// Tells the kill switch of an event that failed at its first try.
+    async fn failed(&self, message: &Message) -> Option<()> {
+        let kind = message.kind()?;
+        if self.switch.failed(kind) == Change::Hold {
+            let name = kind.name();
+            tracing::error!(
+                kind = name,
+                "too many events of this type fail: nothing of it is buried until one of them succeeds"
+            );
+            let probe_at = clock::now() + PROBE;
+            self.persist(|| self.applier.store.hold(name, probe_at)).await?;
+        }
+        Some(())
+    }
+
+    async fn free(&self, kind: Kind, why: &'static str) {
+        let now = clock::now();
+        if self
+            .persist(|| self.applier.store.free(kind.name(), now))
+            .await
+            .is_some()
+        {
+            tracing::info!(kind = kind.name(), why, "this type of event is held back no longer");
+        }
+    }
+
+    fn flow(&self, kind: Option<Kind>) -> Flow {
+        if kind.is_some_and(|kind| self.switch.is_held(kind)) {
+            Flow::Held
+        } else {
+            Flow::Free
+        }
+    }
+
+    /// Buries an event whose every attempt failed.
+    async fn exhausted(&self, message: &Arc<Message>, attempts: &[Attempt]) -> Option<Settled> {
+        let error = attempts.last().map_or("", |attempt| attempt.error.as_str());
+        let letter = self.letter(message, Reason::Exhausted, error, attempts);
+        let id = self.message_id(message);
+        self.persist(|| self.applier.store.conclude(&id, Some(&letter))).await?;
+        Some(Settled::Dead(Reason::Exhausted))
+    }
+
+    /// The dead letter of an event that was tried again and again.
+    pub(super) fn letter(&self, message: &Message, reason: Reason, error: &str, attempts: &[Attempt]) -> Letter {
+        let incoming = message.incoming();
+        let identity = message.identity();
+        let undertaker = &self.applier.undertaker;
+        undertaker.bury_after(&incoming, reason, error, attempts, identity, clock::now())
+    }
+}
+
+/// Tries what is due, until it is stopped.
+pub(super) async fn run(tools: Arc<Tools>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(POLL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        if round(&tools, &stop).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Tries everything that is due now; None when we are stopped.
+async fn round(tools: &Arc<Tools>, stop: &CancellationToken) -> Option<()> {
+    while tools.may_begin().await && !stop.is_cancelled() {
+        let store = &tools.applier.store;
+        let now = clock::now();
+        let Duties { holds, probe, retry } = tools.persist(|| store.duties(now)).await?;
+        tools.switch.learn(&holds);
+        if probe {
+            probe_held(tools, now).await?;
+        }
+        if !retry {
+            return Some(());
+        }
+        let until = now + lease(tools);
+        if let Some(claimed) = tools.persist(|| store.claim(now, until)).await? {
+            try_again(tools, claimed).await?;
+        }
+    }
+    None
+}
+
+/// Long enough for a try, short enough that the death of a worker delays nothing for long.
+fn lease(tools: &Tools) -> Duration {
+    (2 * tools.settings.ack_wait).max(Duration::from_secs(4))
+}
+
+/// Tries one event of a type that is held back: if it succeeds, the type is free.
+async fn probe_held(tools: &Arc<Tools>, now: OffsetDateTime) -> Option<()> {
+    let store = &tools.applier.store;
+    let next = now + PROBE;
+    let Some(name) = tools.persist(|| store.claim_hold(now, next)).await? else {
+        return Some(());
+    };
+    let Some(kind) = Kind::from_name(&name) else {
+        return Some(());
+    };
+    let until = now + lease(tools);
+    let Some(claimed) = tools.persist(|| store.claim_held(&name, until)).await? else {
+        tools.free(kind, "nothing of it waits").await;
+        return Some(());
+    };
+    let id = claimed.parked.message_id.clone();
+    let message = Arc::new(Message::parked(claimed.parked));
+    match judge(Arc::clone(tools), Arc::clone(&message), None).await {
+        Judgement::Settled(settled) => {
+            tools.persist(|| store.conclude(&id, None)).await?;
+            tools.report([&message], &[settled]);
+            tools.free(kind, "one of its events succeeded").await;
+        }
+        // The next probe is for another one: who waits longest comes first.
+        Judgement::Failed(..) | Judgement::Contended(_) => {
+            tools.persist(|| store.give_back(&id, next)).await?;
+        }
+        Judgement::GivenUp => {
+            let _ = tools.persist(|| store.give_back(&id, now)).await;
+            return None;
+        }
+    }
+    Some(())
+}
+
+/// One more try of one event.
+async fn try_again(tools: &Arc<Tools>, claimed: Claimed) -> Option<()> {
+    let Claimed { parked, deaths } = claimed;
+    let store = &tools.applier.store;
+    let id = parked.message_id.clone();
+    let mut waiting = Parked {
+        payload: Vec::new(),
+        ..parked.clone()
+    };
+    let message = Arc::new(Message::parked(parked));
+    if suspects::is_fatal(deaths) {
+        let settled = tools.crash_loop(&message, deaths).await?;
+        tools.report([&message], &[settled]);
+        return Some(());
+    }
+    let (attempt, pace) = match judge(Arc::clone(tools), Arc::clone(&message), None).await {
+        Judgement::Settled(settled) => {
+            tools.persist(|| store.conclude(&id, None)).await?;
+            tools.report([&message], &[settled]);
+            // Its first try was counted when it failed.
+            if waiting.attempts.is_empty() {
+                tools.passed(std::slice::from_ref(&message), &[settled]).await;
+            }
+            return Some(());
+        }
+        Judgement::Failed(attempt, pace) => (attempt, pace),
+        Judgement::Contended(fault) => {
+            note_aside(&message, &fault);
+            let next = clock::now() + aside(&fault);
+            return tools.persist(|| store.give_back(&id, next)).await;
+        }
+        Judgement::GivenUp => {
+            let now = clock::now();
+            let _ = tools.persist(|| store.give_back(&id, now)).await;
+            return None;
+        }
+    };
+    if waiting.attempts.is_empty() {
+        tools.failed(&message).await?;
+    }
+    note_failure(&message, &attempt);
+    waiting.attempts.push(attempt);
+    let judged = waiting.attempts.len() as u32;
+    let flow = tools.flow(message.kind());
+    match sentence(judged, tools.settings.max_attempts, flow, pace, jitter()) {
+        Sentence::Bury => {
+            let settled = tools.exhausted(&message, &waiting.attempts).await?;
+            tools.report([&message], &[settled]);
+            Some(())
+        }
+        Sentence::Wait(pause) => {
+            waiting.next_at = clock::now() + pause;
+            tools.persist(|| store.failed_again(&waiting)).await
+        }
+        Sentence::Hold(pause) => {
+            let next = clock::now() + pause;
+            tools.persist(|| store.give_back(&id, next)).await
+        }
+    }
+}
+
+/// One line per failure, without data values.
+fn note_failure(message: &Message, attempt: &Attempt) {
+    tracing::warn!(
+        event_id = message.identity().map_or("", |(_, id)| id),
+        sequence = message.sequence,
+        code = attempt.code,
+        error = attempt.error,
+        "this event is refused, alone, while others are taken"
+    );
+}
+
+/// The same where it is not the event that is refused.
+fn note_aside(message: &Message, fault: &Fault) {
+    let event_id = message.identity().map_or("", |(_, id)| id);
+    let sequence = message.sequence;
+    if fault.page {
+        tracing::error!(event_id, sequence, code = fault.code, error = %fault, remedy = fault.remedy(), "this event waits");
+    } else {
+        tracing::warn!(event_id, sequence, code = fault.code, error = %fault, "this event waits");
+    }
+}
+
+fn aside(fault: &Fault) -> Duration {
+    match fault.pace {
+        Pace::Usual => ASIDE,
+        Pace::Slow => LONG_ASIDE,
+    }
+}
+
+/// Between 0 and 1, so that events that failed together are not tried together.
+fn jitter() -> f64 {
+    f64::from(clock::new_row_id().as_bytes()[15]) / 255.0
+}

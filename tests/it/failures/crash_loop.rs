@@ -1,0 +1,116 @@
+//! An event that kills the worker is found and buried; events that were merely there are not.
+
+use anyhow::{Result, bail};
+use serde_json::json;
+
+use super::{created, phoned, reaches, refuse_bad_phones};
+use crate::deployment::{Deployment, PATIENCE, header};
+use crate::world::{Base, on_both};
+
+on_both!(
+    an_event_that_kills_the_worker_is_buried_and_no_other,
+    an_event_that_kills_the_worker_while_it_waits_is_buried,
+    an_event_that_was_applied_before_the_deaths_is_not_buried,
+    delivery_is_never_given_up_by_the_broker,
+);
+
+/// Starts workers that die of the event until one does not; how many died.
+async fn deaths(deployment: &Deployment, worker: &[&str]) -> Result<u32> {
+    for deaths in 0..12 {
+        let finished = deployment.start(worker)?.finished(PATIENCE).await?;
+        match finished.code {
+            0 => return Ok(deaths),
+            134 => {}
+            other => bail!("exit code {other}\n{}", finished.stderr),
+        }
+    }
+    bail!("twelve workers died of it")
+}
+
+async fn an_event_that_kills_the_worker_is_buried_and_no_other(base: Base) -> Result<()> {
+    let mut deployment = Deployment::around(base).await?;
+    deployment
+        .set("ROLLCALL_DIE_OF", "c150")
+        .set("ROLLCALL__CONSUMER__ACK_WAIT", "1s");
+    deployment.publish(&created(0..300)).await?;
+    let died = deaths(&deployment, &["run", "--drain", "--json"]).await?;
+    // In a batch, in a group, and three times alone.
+    assert_eq!(died, 5);
+    assert_eq!(deployment.base.number("count(*)", "@ledger").await?, 299);
+    let letters = deployment.dead_letters().await?;
+    let [letter] = letters.as_slice() else {
+        panic!("{} letters", letters.len())
+    };
+    assert_eq!(header(letter, "Rollcall-Reason"), Some("crash_loop"));
+    assert_eq!(header(letter, "Rollcall-Event-Id"), Some("c150"));
+    assert_eq!(deployment.base.number("count(*)", "@suspects").await?, 0);
+    Ok(())
+}
+
+async fn an_event_that_kills_the_worker_while_it_waits_is_buried(base: Base) -> Result<()> {
+    let mut deployment = Deployment::around(base).await?;
+    deployment.set("ROLLCALL__CONSUMER__ACK_WAIT", "1s");
+    refuse_bad_phones(&deployment.base).await?;
+    deployment.publish(&phoned(0..1, "bad")).await?;
+    let mut worker = deployment.start(&["run"])?;
+    reaches(&deployment.base, "@retries WHERE judged > 0", 1, PATIENCE).await?;
+    worker.signal("TERM")?;
+    worker.finished(PATIENCE).await?.success()?;
+    deployment.set("ROLLCALL_DIE_OF", "p0");
+    assert_eq!(deaths(&deployment, &["run", "--drain"]).await?, 3);
+    let letters = deployment.dead_letters().await?;
+    let reasons: Vec<_> = letters.iter().map(|letter| header(letter, "Rollcall-Reason")).collect();
+    assert_eq!(reasons, [Some("crash_loop")]);
+    assert_eq!(deployment.base.number("count(*)", "@retries").await?, 0);
+    Ok(())
+}
+
+async fn an_event_that_was_applied_before_the_deaths_is_not_buried(base: Base) -> Result<()> {
+    let mut deployment = Deployment::around(base).await?;
+    deployment.set("ROLLCALL__CONSUMER__ACK_WAIT", "1s");
+    deployment.publish(&created(0..1)).await?;
+    deployment.drain().await?;
+    let again = created(0..1)[0].to_string();
+    let structured = ("Content-Type", "application/cloudevents+json");
+    deployment.put("user.created", &[structured], again.as_bytes()).await?;
+    deployment.set("ROLLCALL_DIE_OF", "c0");
+    // Fresh, and three times alone: it is the only one.
+    assert_eq!(deaths(&deployment, &["run", "--drain"]).await?, 4);
+    assert!(deployment.dead_letters().await?.is_empty());
+    assert_eq!(deployment.base.number("count(*)", "@ledger").await?, 1);
+    Ok(())
+}
+
+async fn delivery_is_never_given_up_by_the_broker(base: Base) -> Result<()> {
+    let deployment = Deployment::around(base).await?;
+    deployment.publish(&created(0..1)).await?;
+    deployment.run(&["run", "--drain"]).await?.success()?;
+    deployment.publish(&created(1..2)).await?;
+    let mut consumer: async_nats::jetstream::consumer::PullConsumer = deployment
+        .client()
+        .await?
+        .get_consumer_from_stream("rollcall", "USERS")
+        .await?;
+    assert_eq!(consumer.info().await?.config.max_deliver, -1, "unlimited");
+    // Handed back far more often than any limit would allow.
+    let mut delivered = 0;
+    for _ in 0..50 {
+        let mut batch = consumer.fetch().max_messages(1).messages().await?;
+        while let Some(message) = futures_util::StreamExt::next(&mut batch).await {
+            let message = message.map_err(|error| anyhow::anyhow!("{error}"))?;
+            delivered = message.info().map_err(|error| anyhow::anyhow!("{error}"))?.delivered;
+            let nak = async_nats::jetstream::AckKind::Nak(None);
+            message
+                .ack_with(nak)
+                .await
+                .map_err(|error| anyhow::anyhow!("{error}"))?;
+        }
+    }
+    assert!(delivered > 20, "{delivered}");
+    let counts = deployment.drain().await?;
+    assert_eq!(
+        (&counts["outcomes"]["applied"], &counts["dead"]),
+        (&json!(1), &json!({}))
+    );
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! An event that fails by its own fault: its neighbours are applied at once, it waits aside, and in the end it is buried
+//! with the account of every attempt.
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+
+use super::{PATIENCE_FOR_ATTEMPTS, RECOVERY, created, phoned, reaches, refuse_bad_phones, take_bad_phones};
+use crate::deployment::{Deployment, PATIENCE, header};
+use crate::world::{Base, Which, cloud_event, on_both};
+
+on_both!(
+    a_bad_event_ends_exhausted_and_its_neighbours_are_applied_at_once,
+    a_bad_event_that_is_mended_meanwhile_is_applied,
+    a_creation_is_applied_with_its_minimal_fields,
+    many_bad_events_never_stop_good_ones,
+    a_bare_event_keeps_its_identity_while_it_waits,
+);
+
+async fn a_bad_event_ends_exhausted_and_its_neighbours_are_applied_at_once(base: Base) -> Result<()> {
+    let mut deployment = Deployment::around(base).await?;
+    deployment.set("ROLLCALL__WORKER__MAX_ATTEMPTS", "3");
+    deployment.set("ROLLCALL__WORKER__LANES", "1");
+    refuse_bad_phones(&deployment.base).await?;
+    let mut events = created(0..100);
+    events.extend(phoned(40..41, "bad"));
+    deployment.publish(&events).await?;
+    let mut worker = deployment.start(&["run", "--json"])?;
+    reaches(&deployment.base, "@ledger", 100, RECOVERY).await?;
+    reaches(&deployment.base, "@dead_letters", 1, PATIENCE_FOR_ATTEMPTS).await?;
+    reaches(&deployment.base, "@outbox", 0, PATIENCE).await?;
+    worker.signal("TERM")?;
+    let finished = worker.finished(PATIENCE).await?.success()?;
+    assert_eq!(finished.json()?["dead"], json!({"exhausted": 1}));
+    assert_eq!(finished.json()?["outcomes"]["applied"], json!(100));
+    assert!(!finished.stderr.contains("the brake holds"), "{}", finished.stderr);
+    assert_eq!(deployment.base.number("count(*)", "@retries").await?, 0);
+
+    let letters = deployment.dead_letters().await?;
+    let [letter] = letters.as_slice() else {
+        panic!("{} letters", letters.len())
+    };
+    assert_eq!(&letter.payload[..], events[100].to_string().as_bytes());
+    let code = match deployment.base.which {
+        Which::Sqlite => "1811",
+        Which::Postgres => "23514",
+    };
+    for (name, expected) in [
+        ("Rollcall-Reason", "exhausted"),
+        ("Rollcall-Attempts", "3"),
+        ("Rollcall-Code", code),
+        ("Rollcall-Event-Id", "p40"),
+        ("Rollcall-Sequence", "101"),
+    ] {
+        assert_eq!(header(letter, name), Some(expected), "{name}");
+    }
+    for name in ["Rollcall-Attempt-1", "Rollcall-Attempt-2", "Rollcall-Attempt-3"] {
+        let account = header(letter, name).context(name)?;
+        assert!(account.contains(code) && account.starts_with("20"), "{account}");
+        assert!(!account.contains("bad"), "no data values: {account}");
+    }
+    assert_eq!(header(letter, "Rollcall-Attempt-4"), None);
+    assert!(header(letter, "Rollcall-First-Attempt") < header(letter, "Rollcall-Last-Attempt"));
+    Ok(())
+}
+
+async fn a_bad_event_that_is_mended_meanwhile_is_applied(base: Base) -> Result<()> {
+    let deployment = Deployment::around(base).await?;
+    refuse_bad_phones(&deployment.base).await?;
+    let mut events = created(0..3);
+    events.extend(phoned(1..2, "bad"));
+    deployment.publish(&events).await?;
+    let mut worker = deployment.start(&["run", "--json"])?;
+    reaches(&deployment.base, "@retries WHERE judged > 0", 1, RECOVERY).await?;
+    // Attempts outlive the worker, whichever way it ends.
+    worker.signal("KILL")?;
+    worker.finished(PATIENCE).await?;
+    take_bad_phones(&deployment.base).await?;
+    let counts = deployment.drain().await?;
+    assert_eq!(counts["dead"], json!({}));
+    assert_eq!(counts["outcomes"]["applied"], json!(1), "{counts}");
+    assert_eq!(
+        deployment
+            .base
+            .number("count(*)", "@profiles WHERE phone = 'bad'")
+            .await?,
+        1
+    );
+    assert_eq!(deployment.base.number("count(*)", "@retries").await?, 0);
+    Ok(())
+}
+
+async fn a_creation_is_applied_with_its_minimal_fields(base: Base) -> Result<()> {
+    let deployment = Deployment::around(base).await?;
+    refuse_bad_phones(&deployment.base).await?;
+    let data = json!({
+        "user_id": "u", "email": "u@x.org", "email_verified": true, "first_name": "Ada", "last_name": "L",
+        "full_name": "Ada L", "phone": "bad", "username": "ada", "metadata": {"a": 1},
+    });
+    deployment.publish(&[cloud_event("created", "1", 5, &data)]).await?;
+    let counts = deployment.drain().await?;
+    assert_eq!(
+        (&counts["outcomes"]["applied"], &counts["dead"]),
+        (&json!(1), &json!({}))
+    );
+    let columns = [
+        "email",
+        "first_name",
+        "last_name",
+        "full_name",
+        "phone",
+        "username",
+        "degraded",
+    ];
+    let expected = "u@x.org Ada - Ada L - - [\"email_verified\",\"last_name\",\"metadata\",\"phone\",\"username\"]";
+    assert_eq!(deployment.base.line(&columns, "@profiles").await?, expected);
+    let ledger = deployment.base.line(&["reduced", "outcome", "data"], "@ledger").await?;
+    assert!(
+        ledger.starts_with("1 applied") || ledger.starts_with("true applied"),
+        "{ledger}"
+    );
+    assert!(ledger.contains("bad"), "the ledger keeps all of it: {ledger}");
+
+    // A late event folds the history again: that the creation was reduced is an input of it.
+    let late = json!({"user_id": "u", "external_id": "x"});
+    deployment.publish(&[cloud_event("updated", "2", 1, &late)]).await?;
+    let counts = deployment.drain().await?;
+    assert_eq!(counts["outcomes"]["applied"], json!(1), "{counts}");
+    assert_eq!(deployment.base.line(&columns, "@profiles").await?, expected);
+    assert_eq!(deployment.base.line(&["external_id"], "@profiles").await?, "x");
+    // And the same message again is a duplicate.
+    let again = cloud_event("created", "1", 5, &data).to_string();
+    let structured = ("Content-Type", "application/cloudevents+json");
+    deployment.put("user.created", &[structured], again.as_bytes()).await?;
+    assert_eq!(deployment.drain().await?["outcomes"]["duplicate"], json!(1));
+    Ok(())
+}
+
+async fn many_bad_events_never_stop_good_ones(base: Base) -> Result<()> {
+    let mut deployment = Deployment::around(base).await?;
+    deployment.set("ROLLCALL__WORKER__KILL_SWITCH", "1.0");
+    deployment.set("ROLLCALL__WORKER__BATCH_MAX", "20");
+    deployment.set("ROLLCALL__CONSUMER__MAX_ACK_PENDING", "20");
+    refuse_bad_phones(&deployment.base).await?;
+    // More bad ones than may be unacknowledged, and the good ones behind them.
+    let mut events = phoned(0..60, "bad");
+    events.extend(created(100..200));
+    deployment.publish(&events).await?;
+    let mut worker = deployment.start(&["run", "--json"])?;
+    reaches(&deployment.base, "@ledger", 100, PATIENCE).await?;
+    reaches(&deployment.base, "@retries", 60, PATIENCE).await?;
+    let broker = deployment.nats.connect().await?;
+    let backlog = broker.backlog("USERS", "rollcall").await?;
+    broker.close().await;
+    assert!(backlog.pending == 0 && backlog.ack_pending <= 5, "{backlog:?}");
+    assert_eq!(
+        deployment.base.number("count(*)", "@dead_letters").await?,
+        0,
+        "attempts take longer"
+    );
+    worker.signal("TERM")?;
+    worker.finished(PATIENCE).await?.success()?;
+    Ok(())
+}
+
+async fn a_bare_event_keeps_its_identity_while_it_waits(base: Base) -> Result<()> {
+    let deployment = Deployment::around(base).await?;
+    deployment.publish(&created(0..1)).await?;
+    refuse_bad_phones(&deployment.base).await?;
+    deployment
+        .put("user.updated", &[], br#"{"user_id": "u0", "phone": "bad"}"#)
+        .await?;
+    let mut worker = deployment.start(&["run"])?;
+    reaches(&deployment.base, "@retries WHERE judged > 0", 1, RECOVERY).await?;
+    worker.signal("TERM")?;
+    worker.finished(PATIENCE).await?.success()?;
+    take_bad_phones(&deployment.base).await?;
+    deployment.drain().await?;
+    let id = deployment
+        .base
+        .line(&["event_id"], "@ledger WHERE type = 'user.updated'")
+        .await?;
+    let client = deployment.client().await?;
+    let stream = client.get_stream("USERS").await?;
+    let message = stream.get_raw_message(2).await?;
+    assert_eq!(id, format!("USERS:2:{}", message.time.unix_timestamp_nanos()));
+    Ok(())
+}

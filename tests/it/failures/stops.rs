@@ -1,0 +1,128 @@
+//! Stopping while nothing works: within the grace period, with exit code 0, and nothing lost.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+use sqlx::Connection as _;
+use tokio::time::Instant;
+
+use super::created;
+use crate::deployment::{Deployment, PATIENCE};
+use crate::harness::wait::wait_for;
+use crate::harness::worker::Worker;
+use crate::world::{Base, Which, on_both};
+
+on_both!(
+    a_stop_while_the_brake_holds_is_quick,
+    a_stop_while_the_database_hangs_ends_with_the_grace_period,
+    a_stop_while_the_broker_is_frozen_ends_with_the_grace_period,
+);
+
+/// Stops it and returns how long that took.
+async fn stopped(mut worker: Worker) -> Result<Duration> {
+    let began = Instant::now();
+    worker.signal("TERM")?;
+    worker.finished(PATIENCE).await?.success()?;
+    Ok(began.elapsed())
+}
+
+/// Everything comes to its end in the next life.
+async fn nothing_is_lost(deployment: &Deployment, events: i64) -> Result<()> {
+    let counts = deployment.drain().await?;
+    assert_eq!(counts["dead"], json!({}));
+    assert_eq!(
+        deployment
+            .base
+            .number("count(*)", "@ledger WHERE outcome = 'applied'")
+            .await?,
+        events
+    );
+    assert_eq!(deployment.base.number("count(*)", "@dead_letters").await?, 0);
+    Ok(())
+}
+
+async fn a_stop_while_the_brake_holds_is_quick(base: Base) -> Result<()> {
+    let deployment = Deployment::around(base).await?;
+    let hidden = deployment.base.table("hidden");
+    let profiles = deployment.base.table("profiles");
+    deployment
+        .base
+        .execute(&format!("ALTER TABLE {profiles} RENAME TO hidden"))
+        .await?;
+    deployment.publish(&created(0..500)).await?;
+    let mut worker = deployment.start(&["run"])?;
+    worker.logged("the brake holds", PATIENCE).await?;
+    let took = stopped(worker).await?;
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    deployment
+        .base
+        .execute(&format!("ALTER TABLE {hidden} RENAME TO profiles"))
+        .await?;
+    nothing_is_lost(&deployment, 500).await
+}
+
+async fn a_stop_while_the_database_hangs_ends_with_the_grace_period(base: Base) -> Result<()> {
+    let mut deployment = Deployment::around(base).await?;
+    deployment
+        .set("ROLLCALL__WORKER__GRACE", "2s")
+        .set("ROLLCALL__STORE__STATEMENT_TIMEOUT", "60s")
+        .set("ROLLCALL__STORE__LOCK_TIMEOUT", "60s");
+    deployment.publish(&created(0..50)).await?;
+    let worker = deployment.start(&["run"])?;
+    deployment.ledger_reaches(50).await?;
+    let took = match deployment.base.which {
+        Which::Sqlite => {
+            let mut writer = sqlx::SqliteConnection::connect(&deployment.base.url).await?;
+            sqlx::query("BEGIN EXCLUSIVE").execute(&mut writer).await?;
+            deployment.publish(&created(50..100)).await?;
+            in_hand(&deployment).await?;
+            let took = stopped(worker).await?;
+            sqlx::query("ROLLBACK").execute(&mut writer).await?;
+            took
+        }
+        Which::Postgres => {
+            let mut holder = sqlx::PgConnection::connect(&deployment.base.url).await?;
+            sqlx::query("BEGIN").execute(&mut holder).await?;
+            sqlx::query("LOCK TABLE rollcall.ledger IN ACCESS EXCLUSIVE MODE")
+                .execute(&mut holder)
+                .await?;
+            deployment.publish(&created(50..100)).await?;
+            in_hand(&deployment).await?;
+            let took = stopped(worker).await?;
+            sqlx::query("ROLLBACK").execute(&mut holder).await?;
+            took
+        }
+    };
+    assert!(took < Duration::from_secs(6), "{took:?}");
+    nothing_is_lost(&deployment, 100).await
+}
+
+/// Waits until the worker has something in hand.
+async fn in_hand(deployment: &Deployment) -> Result<()> {
+    let broker = deployment.nats.connect().await?;
+    wait_for("events in hand", PATIENCE, async || {
+        let backlog = broker.backlog("USERS", "rollcall").await.ok()?;
+        (backlog.pending == 0 && backlog.ack_pending > 0).then_some(())
+    })
+    .await?;
+    broker.close().await;
+    Ok(())
+}
+
+async fn a_stop_while_the_broker_is_frozen_ends_with_the_grace_period(base: Base) -> Result<()> {
+    let mut deployment = Deployment::around(base).await?;
+    deployment.set("ROLLCALL__WORKER__GRACE", "2s");
+    deployment.publish(&created(0..50)).await?;
+    let mut worker = deployment.start(&["run"])?;
+    deployment.ledger_reaches(50).await?;
+    deployment.nats.freeze().await?;
+    let began = Instant::now();
+    worker.logged("pulling is disturbed", PATIENCE).await?;
+    let noticed = began.elapsed();
+    assert!(noticed < Duration::from_secs(10), "{noticed:?}");
+    let took = stopped(worker).await.context("the stop")?;
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    deployment.nats.thaw()?;
+    nothing_is_lost(&deployment, 50).await
+}
