@@ -4,6 +4,7 @@
 //! [`apply`] does one batch in one transaction of the [`store`]; [`worker`] feeds it from [`jetstream`].
 
 pub mod apply;
+pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -14,6 +15,7 @@ pub mod explain;
 pub mod failure;
 pub mod jetstream;
 pub mod outbox;
+pub mod reading;
 pub mod rebuild;
 pub mod replay;
 pub mod shutdown;

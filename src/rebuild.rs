@@ -10,10 +10,10 @@ use backoff::{BackoffBuilder as _, ExponentialBuilder};
 use crate::apply::rebuild::{Mode, Repaired};
 use crate::apply::{Applier, Arrival, Givens, Settled};
 use crate::clock;
-use crate::envelope::{self, Envelope, Intake};
+use crate::envelope::Intake;
 use crate::failure::{self, Class};
-use crate::jetstream::{Broker, BrokerError, PullSettings, ReadSettings, StoredMessage};
-use crate::replay::incoming;
+use crate::jetstream::{Broker, BrokerError, PullSettings, ReadSettings};
+use crate::reading::{End, InHand, Reading};
 use crate::shutdown::Shutdown;
 use crate::store::{OpenLetter, Store, StoreError};
 
@@ -136,14 +136,19 @@ where
 }
 
 /// A late event that was refused because its user's history was too long to be folded in passing.
-#[derive(Debug)]
 pub struct Refused {
-    /// Its dead letter.
-    pub message_id: String,
-    /// Its message.
-    pub message: StoredMessage,
-    /// As decoded.
-    pub envelope: Envelope,
+    message_id: String,
+    in_hand: InHand,
+}
+
+impl Refused {
+    /// The keys that the event names.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        let event = self.in_hand.decoded.as_ref().ok().map(|envelope| &envelope.event);
+        event
+            .into_iter()
+            .flat_map(|event| std::iter::once(event.key.as_str()).chain(event.other_key()))
+    }
 }
 
 /// The refused events whose messages the stream still holds, and how many it does not.
@@ -157,24 +162,25 @@ pub async fn refused(
     letters: Vec<OpenLetter>,
 ) -> Result<(Vec<Refused>, u64), BrokerError> {
     let (mut found, mut gone) = (Vec::new(), 0);
+    let reading = Reading {
+        stream,
+        intake,
+        batch_max: 1,
+    };
     for letter in letters {
-        let reading = ReadSettings {
+        let settings = ReadSettings {
             pull: PullSettings::default(),
             patience: Duration::from_secs(30),
         };
         let sequence = letter.stream_sequence;
-        let message = broker.stored_range(stream, sequence..=sequence, reading).next().await?;
-        let decoded = message.and_then(|message| {
-            let envelope = envelope::decode(&incoming(&message, stream), intake).ok()?;
-            Some((message, envelope))
-        });
-        match decoded {
-            Some((message, envelope)) => found.push(Refused {
-                message_id: letter.message_id,
-                message,
-                envelope,
-            }),
-            None => gone += 1,
+        let mut messages = broker.stored_range(stream, sequence..=sequence, settings);
+        match reading.next(&mut messages, &Shutdown::default()).await {
+            Ok(batch) => found.extend(batch.into_iter().map(|in_hand| Refused {
+                message_id: letter.message_id.clone(),
+                in_hand,
+            })),
+            Err(End::Unreadable(error)) => return Err(error),
+            Err(End::Complete | End::Stopped | End::Unanswered(_)) => gone += 1,
         }
     }
     Ok((found, gone))
@@ -197,8 +203,8 @@ pub async fn take_in(
             let (applier, event, stream) = (Arc::clone(applier), Arc::clone(&event), stream.to_owned());
             async move {
                 let arrival = Arrival {
-                    message: incoming(&event.message, &stream),
-                    decoded: Ok(event.envelope.clone()),
+                    message: event.in_hand.incoming(&stream),
+                    decoded: event.in_hand.decoded.clone(),
                 };
                 applier.apply(&[arrival], givens(&mut clock::new_row_id)).await
             }

@@ -16,17 +16,15 @@ use tokio::sync::Notify;
 
 use crate::apply::{Applier, Arrival, Givens, Settled};
 use crate::clock;
-use crate::envelope::{self, Envelope, Incoming, Intake, Refusal};
 use crate::failure::{self, Class};
-use crate::jetstream::{BrokerError, StoredMessage, StoredMessages};
+use crate::jetstream::StoredMessages;
+use crate::reading::{End, InHand, Reading};
 use crate::shutdown::Shutdown;
-use crate::store::StoreError;
+use crate::store::{Parked, StoreError};
 use crate::worker::tally::{Counts, Tally};
 
 pub use dry_run::{Surveyed, survey};
 
-/// Payloads in a batch at most, in bytes; one message may go beyond.
-const BATCH_BYTES: usize = 16 << 20;
 /// So many different users are told apart: what is kept of each is eight bytes, but there may be very many.
 const USERS_TOLD_APART: usize = 1_000_000;
 /// How often a contended batch is tried whole before its halves are.
@@ -38,12 +36,8 @@ const QUICK_TRIES: u32 = 20;
 pub struct Replay<'a> {
     /// Applies the batches.
     pub applier: Arc<Applier>,
-    /// How events are read.
-    pub intake: &'a Intake,
-    /// Name of the stream, as it stands in the identity of bare events.
-    pub stream: &'a str,
-    /// Events per batch at most.
-    pub batch_max: usize,
+    /// How messages are read.
+    pub reading: Reading<'a>,
     /// Told when a dead letter may wait in the outbox.
     pub outbox: Arc<Notify>,
     /// Stops it between two batches, or at once.
@@ -57,25 +51,14 @@ pub struct Replayed {
     pub counts: Counts,
     /// Messages in them.
     pub messages: u64,
+    /// Messages besides that the database refuses: they wait in `retries`, where the worker judges them.
+    pub parked: u64,
     /// Whose events changed something.
     pub users: Users,
     /// The sequence to go on from; everything before it is done.
     pub next: u64,
     /// Whether that is the end.
     pub end: End,
-}
-
-/// Why reading ended.
-#[derive(Debug)]
-pub enum End {
-    /// Nothing was left.
-    Complete,
-    /// Somebody asked for it.
-    Stopped,
-    /// The broker cannot be read any longer.
-    Unreadable(BrokerError),
-    /// The database cannot be read; a dry run does not wait for it.
-    Unanswered(StoreError),
 }
 
 /// Different users, counted in bounded memory: the keys that events name.
@@ -104,34 +87,6 @@ impl Users {
     }
 }
 
-/// A message in hand.
-struct InHand {
-    message: StoredMessage,
-    decoded: Result<Envelope, Refusal>,
-}
-
-impl InHand {
-    fn new(message: StoredMessage, stream: &str, intake: &Intake) -> Self {
-        let decoded = match message.defect {
-            Some(defect) => Err(Refusal::broken_headers(defect)),
-            None => envelope::decode(&incoming(&message, stream), intake),
-        };
-        Self { message, decoded }
-    }
-}
-
-/// A stored message as the decoder reads it.
-pub fn incoming<'a>(message: &'a StoredMessage, stream: &'a str) -> Incoming<'a> {
-    Incoming {
-        subject: &message.subject,
-        headers: &message.headers,
-        payload: &message.payload,
-        stream,
-        sequence: message.sequence,
-        published: message.published,
-    }
-}
-
 /// Applies the messages in order until none is left or it is stopped. `first` is the sequence that reading begins at;
 /// `progress` is told the sequence of the last message done.
 pub async fn replay(with: &Replay<'_>, mut messages: StoredMessages, first: u64, progress: impl Fn(u64)) -> Replayed {
@@ -139,27 +94,28 @@ pub async fn replay(with: &Replay<'_>, mut messages: StoredMessages, first: u64,
     let mut replayed = Replayed {
         counts: Counts::default(),
         messages: 0,
+        parked: 0,
         users: Users::default(),
         next: first,
         end: End::Complete,
     };
     replayed.end = loop {
-        let batch = match gather(&mut messages, with.batch_max, &with.shutdown).await {
-            Ok(batch) if batch.is_empty() => break End::Complete,
-            Ok(batch) => batch,
+        let batch = match with.reading.next(&mut messages, &with.shutdown).await {
+            Ok(batch) => Arc::new(batch),
             Err(end) => break end,
         };
-        let decoded = batch
-            .into_iter()
-            .map(|message| InHand::new(message, with.stream, with.intake));
-        let batch: Arc<Vec<InHand>> = Arc::new(decoded.collect());
         let mut parts: Vec<Range<usize>> = std::iter::once(0..batch.len()).collect();
         while let Some(part) = parts.pop() {
             match with.commit(&batch, part.clone()).await {
                 Tried::Committed(settled) => {
-                    tally.count(&settled);
+                    tally.count(settled.iter().copied());
                     replayed.note(&batch[part], &settled);
                     with.outbox.notify_one();
+                    progress(replayed.next - 1);
+                }
+                Tried::Parked => {
+                    replayed.parked += part.len() as u64;
+                    replayed.next = batch[part.end - 1].message.sequence + 1;
                     progress(replayed.next - 1);
                 }
                 // What was put last is worked on next.
@@ -191,25 +147,10 @@ impl Replayed {
     }
 }
 
-/// The next messages, as many as make a batch; none at the end.
-async fn gather(messages: &mut StoredMessages, most: usize, shutdown: &Shutdown) -> Result<Vec<StoredMessage>, End> {
-    let mut batch = Vec::new();
-    let mut bytes = 0;
-    while batch.len() < most && bytes < BATCH_BYTES {
-        let message = tokio::select! {
-            biased;
-            () = shutdown.soft.cancelled() => return Err(End::Stopped),
-            message = messages.next() => message.map_err(End::Unreadable)?,
-        };
-        let Some(message) = message else { break };
-        bytes += message.payload.len();
-        batch.push(message);
-    }
-    Ok(batch)
-}
-
 enum Tried {
     Committed(Vec<Settled>),
+    /// The database refuses this event, and it waits to be judged.
+    Parked,
     Cut,
     Stopped,
 }
@@ -233,7 +174,10 @@ impl Replay<'_> {
             tries += 1;
             let contended = match failure::class(&error) {
                 Class::Contended => tries < QUICK_TRIES,
-                Class::World => false,
+                Class::Event if part.len() > 1 => return Tried::Cut,
+                // Judging takes probes and pauses; the worker does that, beside what goes on.
+                Class::Event if self.park(&batch[part.start]).await.is_ok() => return Tried::Parked,
+                Class::World | Class::Event => false,
             };
             if contended && tries >= WHOLE_TRIES && part.len() > 1 {
                 return Tried::Cut;
@@ -252,15 +196,40 @@ impl Replay<'_> {
         }
     }
 
+    async fn park(&self, in_hand: &InHand) -> Result<(), StoreError> {
+        let message = &in_hand.message;
+        let kind = in_hand
+            .decoded
+            .as_ref()
+            .map(|envelope| envelope.event.body.kind().name());
+        let parked = Parked {
+            message_id: self.applier.undertaker.message_id(message.sequence, message.published),
+            stream: self.reading.stream.to_owned(),
+            sequence: message.sequence,
+            published: message.published,
+            subject: message.subject.clone(),
+            headers: message.headers.clone(),
+            payload: message.payload.to_vec(),
+            kind: kind.unwrap_or("unknown").to_owned(),
+            attempts: Vec::new(),
+            next_at: clock::now(),
+        };
+        self.applier.store.park(&[parked]).await
+    }
+
     /// Tries once, in a task of its own: a transaction that is cancelled half-way would stay open on its connection.
     /// None when the shutdown leaves no time for the answer.
     async fn attempt(&self, batch: &Arc<Vec<InHand>>, part: Range<usize>) -> Option<Result<Vec<Settled>, StoreError>> {
-        let (applier, batch, stream) = (Arc::clone(&self.applier), Arc::clone(batch), self.stream.to_owned());
+        let (applier, batch, stream) = (
+            Arc::clone(&self.applier),
+            Arc::clone(batch),
+            self.reading.stream.to_owned(),
+        );
         let mut task = tokio::spawn(async move {
             let arrivals: Vec<Arrival<'_>> = batch[part]
                 .iter()
                 .map(|in_hand| Arrival {
-                    message: incoming(&in_hand.message, &stream),
+                    message: in_hand.incoming(&stream),
                     decoded: in_hand.decoded.clone(),
                 })
                 .collect();

@@ -159,10 +159,7 @@ async fn take_in(args: &Args, config: &Config, applier: &Arc<Applier>, store: &S
     if let Some(user) = &args.whom.user {
         let (keys, _) = store.component(&key_of(config, user)).await?;
         let keys: BTreeSet<&str> = keys.iter().map(|row| row.key.as_str()).collect();
-        found.retain(|refused| {
-            let event = &refused.envelope.event;
-            keys.contains(event.key.as_str()) || event.other_key().is_some_and(|key| keys.contains(key))
-        });
+        found.retain(|refused| refused.keys().any(|key| keys.contains(key)));
     }
     let taken_in = rebuild::take_in(applier, store, stream, found).await?;
     Ok(Late {

@@ -16,11 +16,18 @@ use super::{print_json, progress, say, wrong_usage};
 use crate::apply::Applier;
 use crate::config::Config;
 use crate::jetstream::{self, Broker, Held, PullSettings, ReadSettings};
-use crate::replay::{End, Replay, Replayed, Surveyed, Users, replay, survey};
+use crate::reading::{End, Reading};
+use crate::replay::{Replay, Replayed, Surveyed, Users, replay, survey};
 use crate::shutdown::Shutdown;
 use crate::store::Store;
 use crate::worker::Until;
 use crate::{clock, wiring};
+
+/// Without end of patience: the worker does not give up either.
+const PATIENT: ReadSettings = ReadSettings {
+    pull: PullSettings::STANDARD,
+    patience: Duration::MAX,
+};
 
 /// Arguments of `rollcall replay`.
 #[derive(Debug, clap::Args)]
@@ -117,14 +124,6 @@ async fn range(args: &Args, broker: &Broker, held: Held, stream: &str) -> anyhow
     Ok(Range { first, last })
 }
 
-/// Reads without end of patience: the worker does not give up either.
-fn reading() -> ReadSettings {
-    ReadSettings {
-        pull: PullSettings::default(),
-        patience: Duration::MAX,
-    }
-}
-
 /// A bar over the sequences of a range, and what moves it.
 fn bar(doing: &str, range: Range) -> (ProgressBar, impl Fn(u64)) {
     let bar = progress::bar(doing, Some((range.last + 1).saturating_sub(range.first)));
@@ -149,14 +148,16 @@ async fn play(args: &Args, config: &Config, broker: &Broker, store: &Store, rang
     let relay_task = tokio::spawn(relay(config, broker, store).run(Arc::clone(&told), relaying.clone()));
     let with = Replay {
         applier: Arc::new(applier),
-        intake: &wiring::intake(config),
-        stream: &config.consumer.stream,
-        batch_max: config.worker.batch_max,
+        reading: Reading {
+            stream: &config.consumer.stream,
+            intake: &wiring::intake(config),
+            batch_max: config.worker.batch_max,
+        },
         outbox: told,
         shutdown: shutdown.clone(),
     };
     let began = clock::monotonic();
-    let messages = broker.stored_range(with.stream, range.first..=range.last, reading());
+    let messages = broker.stored_range(with.reading.stream, range.first..=range.last, PATIENT);
     let (bar, moved) = bar("replaying", range);
     let replayed = replay(&with, messages, range.first, moved).await;
     bar.finish_and_clear();
@@ -178,19 +179,14 @@ async fn look(args: &Args, config: &Config, broker: &Broker, store: &Store, rang
     let shutdown = Shutdown::on_signals(config.worker.grace).context("signals cannot be listened for")?;
     let stream = config.consumer.stream.as_str();
     let began = clock::monotonic();
-    let messages = broker.stored_range(stream, range.first..=range.last, reading());
+    let messages = broker.stored_range(stream, range.first..=range.last, PATIENT);
     let (bar, moved) = bar("reading", range);
-    let reading = (stream, config.worker.batch_max);
-    let surveyed = survey(
-        store,
-        &wiring::intake(config),
-        reading,
-        messages,
-        range.first,
-        &shutdown,
-        moved,
-    )
-    .await;
+    let reading = Reading {
+        stream,
+        intake: &wiring::intake(config),
+        batch_max: config.worker.batch_max,
+    };
+    let surveyed = survey(store, reading, messages, range.first, &shutdown, moved).await;
     bar.finish_and_clear();
     tell_survey(args, &surveyed, config, range, began.elapsed())?;
     ended(args, surveyed.end, surveyed.next, range)
@@ -225,10 +221,17 @@ fn tell(args: &Args, replayed: &Replayed, config: &Config, range: Range, took: D
         );
         report["outcomes"] = serde_json::to_value(&replayed.counts.outcomes)?;
         report["dead"] = serde_json::to_value(&replayed.counts.dead)?;
+        report["parked"] = replayed.parked.into();
         return print_json(&report);
     }
     say(&headline("replayed", replayed.messages, config, range))?;
     say_counts(&replayed.counts)?;
+    if replayed.parked > 0 {
+        say(&format!(
+            "{} more are refused by the database; they wait to be judged by the worker",
+            replayed.parked
+        ))?;
+    }
     say(&format!("users      {} touched", told(&replayed.users)))
 }
 

@@ -45,14 +45,19 @@ pub struct PullSettings {
     pub heartbeat: Duration,
 }
 
+impl PullSettings {
+    /// What does for most.
+    pub const STANDARD: Self = Self {
+        batch: 512,
+        max_bytes: 16 << 20,
+        expires: Duration::from_secs(5),
+        heartbeat: Duration::from_secs(1),
+    };
+}
+
 impl Default for PullSettings {
     fn default() -> Self {
-        Self {
-            batch: 512,
-            max_bytes: 16 << 20,
-            expires: Duration::from_secs(5),
-            heartbeat: Duration::from_secs(1),
-        }
+        Self::STANDARD
     }
 }
 

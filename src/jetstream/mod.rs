@@ -72,6 +72,17 @@ impl Backlog {
     }
 }
 
+/// How far a durable consumer is, as the broker knows it at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reached {
+    /// Every message up to this number is acknowledged.
+    pub acknowledged: u64,
+    /// No message after this number was ever delivered.
+    pub delivered: u64,
+    /// How many between these two are delivered and not acknowledged.
+    pub in_hand: u64,
+}
+
 impl Broker {
     /// The server's version as it reports it.
     pub fn version(&self) -> &str {
@@ -110,6 +121,16 @@ impl Broker {
             pending: info.num_pending,
             ack_pending: info.num_ack_pending as u64,
             redelivered: info.num_redelivered as u64,
+        })
+    }
+
+    /// Asks the broker how far a consumer is.
+    pub async fn reached(&self, stream: &str, durable: &str) -> Result<Reached, BrokerError> {
+        let info = self.consumer_info(stream, durable).await?;
+        Ok(Reached {
+            acknowledged: info.ack_floor.stream_sequence,
+            delivered: info.delivered.stream_sequence,
+            in_hand: info.num_ack_pending as u64,
         })
     }
 

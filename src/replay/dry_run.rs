@@ -4,10 +4,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{End, InHand, Users, gather};
-use crate::domain::Reason;
-use crate::envelope::{Intake, Refusal};
+use super::Users;
+use crate::envelope::Refusal;
 use crate::jetstream::StoredMessages;
+use crate::reading::{End, InHand, Reading};
 use crate::shutdown::Shutdown;
 use crate::store::{Entered, Store, StoreError};
 
@@ -40,8 +40,7 @@ pub struct Surveyed {
 /// [`super::replay`], but for the store, which is only read.
 pub async fn survey(
     store: &Store,
-    intake: &Intake,
-    (stream, batch_max): (&str, usize),
+    reading: Reading<'_>,
     mut messages: StoredMessages,
     first: u64,
     shutdown: &Shutdown,
@@ -60,13 +59,11 @@ pub async fn survey(
         end: End::Complete,
     };
     surveyed.end = loop {
-        let batch = match gather(&mut messages, batch_max, shutdown).await {
-            Ok(batch) if batch.is_empty() => break End::Complete,
+        let batch = match reading.next(&mut messages, shutdown).await {
             Ok(batch) => batch,
             Err(end) => break end,
         };
-        let batch = batch.into_iter().map(|message| InHand::new(message, stream, intake));
-        if let Err(error) = surveyed.look_at(&batch.collect::<Vec<_>>(), store).await {
+        if let Err(error) = surveyed.look_at(&batch, store).await {
             break End::Unanswered(error);
         }
         progress(surveyed.next - 1);
@@ -104,18 +101,5 @@ impl Surveyed {
             }
         }
         Ok(())
-    }
-
-    /// Messages that a replay would bury again or for the first time, by reason; a letter is never sent twice.
-    pub fn dead(&self) -> BTreeMap<&'static str, u64> {
-        [
-            (Reason::IdConflict, self.id_conflicts),
-            (Reason::Undecodable, self.undecodable),
-            (Reason::TimeInFuture, self.in_future),
-        ]
-        .into_iter()
-        .filter(|(_, count)| *count > 0)
-        .map(|(reason, count)| (reason.name(), count))
-        .collect()
     }
 }

@@ -20,7 +20,8 @@ const KEYS: &str = "SELECT k.key, k.root, k.holder, k.person, k.state, k.newest,
 
 // Materialized, or the JSON would be read anew for every row of the ledger.
 const HISTORY: &str = "WITH k AS MATERIALIZED (SELECT value ->> 0 AS key, value ->> 1 AS since, \
-    unhex(value ->> 2) AS after FROM json_each(?1)) SELECT l.source, l.event_id, l.user_id, l.key, l.new_key, l.type, l.sequence, l.position, \
+    unhex(value ->> 2) AS after FROM json_each(?1)) \
+    SELECT l.source, l.event_id, l.user_id, l.key, l.new_key, l.type, l.sequence, l.position, \
     l.backfill, l.data, l.outcome, l.reason, l.effects, l.degraded, l.policy_id, l.late, l.subject, \
     l.stream_sequence, l.published_at, l.reduced FROM k CROSS JOIN @ledger l \
     ON l.key = k.key AND l.time >= k.since AND l.position > k.after";

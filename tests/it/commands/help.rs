@@ -17,6 +17,7 @@ async fn every_command_has_help_with_an_example() -> Result<()> {
         "schema",
         "replay",
         "rebuild",
+        "audit",
         "dead list",
     ] {
         let mut arguments: Vec<&str> = command.split_whitespace().collect();

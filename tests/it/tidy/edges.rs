@@ -33,10 +33,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "apply",
         ],
     ),
+    ("reading", &["jetstream", "shutdown", "envelope", "store"]),
     (
         "replay",
         &[
-            "domain",
             "jetstream",
             "clock",
             "shutdown",
@@ -45,6 +45,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "failure",
             "apply",
             "worker",
+            "reading",
         ],
     ),
     (
@@ -57,7 +58,19 @@ const LAYERS: &[(&str, &[&str])] = &[
             "store",
             "failure",
             "apply",
-            "replay",
+            "reading",
+        ],
+    ),
+    (
+        "audit",
+        &[
+            "domain",
+            "jetstream",
+            "shutdown",
+            "envelope",
+            "store",
+            "dead_letters",
+            "reading",
         ],
     ),
     ("wiring", EVERYTHING),
