@@ -47,14 +47,22 @@ async fn what_may_be_in_hand_is_pending(base: Base) -> Result<()> {
     deployment.publish(&users).await?;
     let hand = taken(&deployment, 6).await?;
     let (code, report) = audited(&deployment, &[]).await?;
-    assert_eq!(report["pending"], json!({"in_hand": 6, "not_delivered": 4}), "{report}");
+    assert_eq!(
+        report["pending"],
+        json!({"in_hand": 6, "not_delivered": 4, "to_be_judged": 0}),
+        "{report}"
+    );
     assert_eq!(code, 0, "{report}");
 
     // Acknowledged without being stored, as no worker may: the first two are below what is acknowledged altogether.
     ack(&hand[0]).await?;
     ack(&hand[1]).await?;
     let (code, report) = audited(&deployment, &[]).await?;
-    assert_eq!(report["pending"], json!({"in_hand": 4, "not_delivered": 4}), "{report}");
+    assert_eq!(
+        report["pending"],
+        json!({"in_hand": 4, "not_delivered": 4, "to_be_judged": 0}),
+        "{report}"
+    );
     let holes: Vec<_> = report["holes"]
         .as_array()
         .context("holes")?
@@ -89,7 +97,7 @@ async fn what_may_be_in_hand_is_pending(base: Base) -> Result<()> {
     let (code, report) = audited(&deployment, &[]).await?;
     assert_eq!(
         (code, &report["pending"]),
-        (0, &json!({"in_hand": 3, "not_delivered": 4})),
+        (0, &json!({"in_hand": 3, "not_delivered": 4, "to_be_judged": 0})),
         "{report}"
     );
     for message in &hand[2..] {
@@ -190,7 +198,8 @@ async fn beside_a_worker_nothing_looks_like_a_hole(base: Base) -> Result<()> {
     worker.finished(PATIENCE).await?.success()?;
     deployment.drain().await?;
     let (code, report) = audited(&deployment, &[]).await?;
-    let clean = json!({"messages": 1200, "applied": 1200, "pending": {"in_hand": 0, "not_delivered": 0}});
+    let clean =
+        json!({"messages": 1200, "applied": 1200, "pending": {"in_hand": 0, "not_delivered": 0, "to_be_judged": 0}});
     assert_eq!((code, counts(&report)), (0, clean), "{report}");
     Ok(())
 }
