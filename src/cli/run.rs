@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use backoff::{BackoffBuilder as _, ExponentialBuilder};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::{Setup, print_json, say};
 use crate::apply::Applier;
@@ -19,6 +20,9 @@ use crate::store::{SchemaState, Store, StoreError};
 use crate::worker::tally::Counts;
 use crate::worker::{self, Gauges, Until};
 use crate::{clock, wiring};
+
+/// How long a stop publishes what is in the outbox.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// Arguments of `rollcall run`.
 #[derive(Debug, clap::Args)]
@@ -40,13 +44,20 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
         return Ok(ExitCode::SUCCESS);
     };
     let began = clock::monotonic();
-    let applier = Applier::new(
-        store.clone(),
-        wiring::policy(config),
-        wiring::undertaker(config),
-        config.worker.max_component_events as u64,
-    )
-    .await?;
+    let Some(applier) = patiently("the database", &shutdown, || async {
+        Applier::new(
+            store.clone(),
+            wiring::policy(config),
+            wiring::undertaker(config),
+            config.worker.max_component_events as u64,
+        )
+        .await
+        .map_err(|error| (failure::fault(&error).passes(), error.into()))
+    })
+    .await?
+    else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let told = Arc::new(Notify::new());
     let relaying = shutdown.soft.child_token();
     let relay_task = tokio::spawn(relay(config, &broker, &store).run(Arc::clone(&told), relaying.clone()));
@@ -73,7 +84,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     relaying.cancel();
     tokio::select! {
         _ = relay_task => {}
-        () = shutdown.hard.cancelled() => {}
+        () = past(&shutdown.soft, LAST_WORDS) => {}
     }
     empty_outbox(&relay(config, &broker, &store), until, &shutdown).await;
     broker.close().await;
@@ -207,6 +218,8 @@ pub(super) async fn empty_outbox(relay: &Relay, until: Until, shutdown: &Shutdow
         let drained = tokio::select! {
             drained = relay.drain() => drained,
             () = shutdown.hard.cancelled() => return,
+            // A broker that is away must not use up the grace period; what is left is published after the next start.
+            () = past(&shutdown.soft, LAST_WORDS) => return,
         };
         match drained {
             Ok(_) => return,
@@ -220,6 +233,12 @@ pub(super) async fn empty_outbox(relay: &Relay, until: Until, shutdown: &Shutdow
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
     }
+}
+
+/// Ends so long after the stop began.
+async fn past(stop: &CancellationToken, time: Duration) {
+    stop.cancelled().await;
+    tokio::time::sleep(time).await;
 }
 
 fn report(args: &Args, counts: &Counts, took: Duration) -> anyhow::Result<()> {

@@ -176,6 +176,14 @@ impl Store {
         briefly!(self, tx => tx.give_back(message_id, next_at))
     }
 
+    /// A claimed event that was given back is tried after all, before its claim ends.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn take_up(&self, message_id: &str) -> Result<(), StoreError> {
+        briefly!(self, tx => tx.take_up(message_id))
+    }
+
     /// Ends the waiting of an event, with its dead letter if it has one, and what was suspected of it.
     ///
     /// # Errors

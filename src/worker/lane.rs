@@ -127,6 +127,15 @@ impl Lane {
     /// Gets a part committed and acknowledges it, or cuts it, or puts its one event away.
     async fn work(&mut self, part: Part) {
         let Part { mut events, care } = part;
+        let tools = Arc::clone(&self.tools);
+        let _turn = self
+            .alongside(&events, async move {
+                match care {
+                    Care::Alone { .. } => tools.turn_alone().await,
+                    Care::Fresh | Care::Group => tools.shared_turn().await,
+                }
+            })
+            .await;
         let (tools, batch) = (Arc::clone(&self.tools), messages(&events));
         let end = self
             .alongside(&events, async move {

@@ -127,6 +127,7 @@ pub async fn run(
         outbox,
         shutdown: shutdown.clone(),
         life: clock::new_row_id(),
+        gate: Arc::default(),
     });
     let (mut lanes, mut aside) = (JoinSet::new(), JoinSet::new());
     let mut queues = Vec::new();

@@ -13,7 +13,7 @@ use super::message::Message;
 use super::settle::{Flow, Sentence, sentence};
 use super::suspects;
 use super::switch::Change;
-use super::tools::Tools;
+use super::tools::{Tools, Turn};
 use crate::apply::Settled;
 use crate::clock;
 use crate::domain::{Kind, Reason};
@@ -162,8 +162,10 @@ async fn round(tools: &Arc<Tools>, stop: &CancellationToken) -> Option<()> {
             return Some(());
         }
         let until = now + lease(tools);
+        // Before the claim: what waits for its turn must not look as if it were tried.
+        let turn = tools.shared_turn().await;
         if let Some(claimed) = tools.persist(|| store.claim(now, until)).await? {
-            try_again(tools, claimed).await?;
+            try_again(tools, claimed, turn).await?;
         }
     }
     None
@@ -185,6 +187,7 @@ async fn probe_held(tools: &Arc<Tools>, now: OffsetDateTime) -> Option<()> {
         return Some(());
     };
     let until = now + lease(tools);
+    let _turn = tools.shared_turn().await;
     let Some(claimed) = tools.persist(|| store.claim_held(&name, until)).await? else {
         tools.free(kind, "nothing of it waits").await;
         return Some(());
@@ -210,7 +213,7 @@ async fn probe_held(tools: &Arc<Tools>, now: OffsetDateTime) -> Option<()> {
 }
 
 /// One more try of one event.
-async fn try_again(tools: &Arc<Tools>, claimed: Claimed) -> Option<()> {
+async fn try_again(tools: &Arc<Tools>, claimed: Claimed, turn: Turn) -> Option<()> {
     let Claimed { parked, deaths } = claimed;
     let store = &tools.applier.store;
     let id = parked.message_id.clone();
@@ -219,6 +222,16 @@ async fn try_again(tools: &Arc<Tools>, claimed: Claimed) -> Option<()> {
         ..parked.clone()
     };
     let message = Arc::new(Message::parked(parked));
+    let _turn = if deaths == 0 {
+        turn
+    } else {
+        // A worker died with it in hand, and maybe of it: it is in nobody's hands until nothing else is tried.
+        tools.persist(|| store.give_back(&id, waiting.next_at)).await?;
+        drop(turn);
+        let alone = tools.turn_alone().await;
+        tools.persist(|| store.take_up(&id)).await?;
+        alone
+    };
     if suspects::is_fatal(deaths) {
         let settled = tools.crash_loop(&message, deaths).await?;
         tools.report([&message], &[settled]);

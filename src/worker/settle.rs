@@ -90,7 +90,6 @@ mod tests {
             (Class::World, 1, 1, Directive::Wait),
             (Class::World, 1_000, 1_000, Directive::Wait),
             (Class::Event, 1, 1_000, Directive::Halve),
-            (Class::Event, 1, 1, Directive::Wait),
             (Class::Contended, 1, 1_000, Directive::Again),
             (Class::Contended, 3, 1_000, Directive::Again),
             (Class::Contended, 4, 1_000, Directive::Halve),

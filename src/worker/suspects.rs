@@ -1,9 +1,9 @@
 //! Events that may kill the worker. What was in hand at a death is delivered again, and so is much that is innocent: a
 //! killed broker forgets acknowledgements. Hence three steps, each noted in the database before it is taken:
 //!
-//! what is delivered again is tried in small groups; a death makes its group try alone; who was alone in hand at three
-//! deaths is buried. A new message costs nothing, an innocent one three small transactions a group, and chance would have
-//! to strike one event five times in a row, within milliseconds each time, to bury it.
+//! what is delivered again is tried in small groups; after a death each of a group is tried alone, nothing else beside it;
+//! who was alone in hand at three deaths is buried. A new message costs nothing, an innocent one three small transactions
+//! a group, and chance would have to strike one event five times in a row, within milliseconds, to bury it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +20,9 @@ const GROUP: usize = 64;
 
 /// So many deaths with it alone in hand, and it is buried.
 const FATAL: u32 = 3;
+
+/// The same for an event that waited: at the first death others were tried beside it.
+const FATAL_WAITING: u32 = FATAL + 1;
 
 /// How carefully an event has to be handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,8 +136,8 @@ impl Tools {
 
     /// The same for an event that waited in the table `retries`.
     pub(super) async fn crash_loop(&self, message: &Arc<Message>, deaths: u32) -> Option<Settled> {
-        // The decoder may be what it dies of; it is asked once, and not again after one more death.
-        let identity = (deaths == FATAL).then(|| {
+        // The decoder may be what it dies of; it is asked, but not for ever.
+        let identity = (deaths <= FATAL_WAITING).then(|| {
             let _ = message.decoded(&self.intake);
             message.identity()
         });
@@ -155,7 +158,7 @@ impl Tools {
 
 /// Whether an event that waited has killed enough.
 pub(super) fn is_fatal(deaths: u32) -> bool {
-    Care::Alone { deaths }.is_fatal()
+    deaths >= FATAL_WAITING
 }
 
 #[cfg(test)]

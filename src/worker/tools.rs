@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backoff::{BackoffBuilder as _, ExponentialBuilder};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use uuid::Uuid;
 
 use super::WorkerSettings;
@@ -35,6 +35,15 @@ pub(super) struct Tools {
     pub(super) shutdown: Shutdown,
     /// This incarnation of the worker.
     pub(super) life: Uuid,
+    /// Whoever is tried alone is alone in the whole worker, or the deaths of others would be its own.
+    pub(super) gate: Arc<RwLock<()>>,
+}
+
+/// The right to try something.
+#[expect(dead_code, reason = "they are held, not used")]
+pub(super) enum Turn {
+    Shared(OwnedRwLockReadGuard<()>),
+    Alone(OwnedRwLockWriteGuard<()>),
 }
 
 /// What became of a batch.
@@ -49,6 +58,16 @@ pub(super) enum End {
 }
 
 impl Tools {
+    /// Waits for the right to try something beside others.
+    pub(super) async fn shared_turn(&self) -> Turn {
+        Turn::Shared(Arc::clone(&self.gate).read_owned().await)
+    }
+
+    /// Waits until nobody else tries anything, and lets nobody until the turn is dropped.
+    pub(super) async fn turn_alone(&self) -> Turn {
+        Turn::Alone(Arc::clone(&self.gate).write_owned().await)
+    }
+
     /// Waits for the brake; false when we are stopped while it holds.
     pub(super) async fn may_try(&self) -> bool {
         tokio::select! {

@@ -113,6 +113,12 @@ impl Tx<'_> {
         Ok(())
     }
 
+    pub(in super::super) async fn take_up(&mut self, message_id: &str) -> Result<(), StoreError> {
+        let sql = self.sql("UPDATE @retries SET in_hand = true WHERE message_id = $1");
+        sqlx::query(sql).bind(message_id).execute(&mut *self.inner).await?;
+        Ok(())
+    }
+
     pub(in super::super) async fn conclude(
         &mut self,
         message_id: &str,
