@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::hex;
-use crate::failure;
+use crate::failure::{self, Alarms, Class, Fault};
 use crate::jetstream::{BrokerError, Outgoing, Publisher};
 use crate::store::{OutboxRow, Store, StoreError};
 
@@ -54,10 +54,20 @@ pub enum RelayError {
     Broker(#[from] BrokerError),
 }
 
+impl RelayError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Store(error) => failure::fault(error),
+            Self::Broker(error) => failure::broker_fault(error),
+        }
+    }
+}
+
 impl Relay {
     /// Relays until it is stopped. Failures are waited out: what is not published stays in the outbox.
     pub async fn run(self, told: Arc<Notify>, stop: CancellationToken) {
         let mut pauses = None;
+        let alarms = Alarms::default();
         loop {
             let pause = match self.drain().await {
                 Ok(_) => {
@@ -70,6 +80,7 @@ impl Relay {
                     if pauses.is_none() {
                         tracing::warn!(error = failure::chain(&error), "the outbox waits");
                     }
+                    alarms.sound(&error.fault());
                     let builder = ExponentialBuilder::default()
                         .with_min_delay(Duration::from_millis(200))
                         .with_max_delay(Duration::from_secs(5))
@@ -106,8 +117,8 @@ impl Relay {
                     let ids: Vec<i64> = rows.iter().map(|row| row.outbox_id).collect();
                     self.store.published(&ids).await?;
                 }
-                Err(error) if error.is_transient() => return Err(error.into()),
-                Err(_) => self.publish_singly(rows).await?,
+                Err(error) if is_its_own(&error) => self.publish_singly(rows).await?,
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -125,7 +136,7 @@ impl Relay {
         for row in rows {
             let message = outgoing(row.clone(), self.max_payload);
             if let Err(error) = self.publisher.publish_patiently(&message, PATIENCE).await {
-                if error.is_transient() {
+                if !is_its_own(&error) {
                     return Err(error.into());
                 }
                 tracing::warn!(
@@ -139,6 +150,12 @@ impl Relay {
         }
         Ok(())
     }
+}
+
+/// Whether the broker will never take this message as it is. Whatever else is wrong, a missing right or an answer that
+/// nobody knows, is waited for: cutting the message would not help, and what was cut is gone.
+fn is_its_own(error: &BrokerError) -> bool {
+    failure::broker_class(error) == Class::Event
 }
 
 /// What can be published of any message: our own headers, cut, on a subject of two tokens.

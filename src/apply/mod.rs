@@ -10,7 +10,6 @@ pub mod rebuild;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -18,6 +17,7 @@ use uuid::Uuid;
 use crate::dead_letters::Undertaker;
 use crate::domain::{Policy, Reason, Spacing};
 use crate::envelope::{Envelope, Incoming, Refusal};
+use crate::failure::{self, Alarms};
 use crate::store::{Decided, Session, Store, StoreError, Tx};
 
 pub use late::recalled;
@@ -25,9 +25,6 @@ pub use late::recalled;
 use decide::Batch;
 use fold::Terms;
 use load::Loaded;
-
-/// Longest a unit of work may take before its connection is given up: longer than any limit of the database's own.
-const UNIT_LIMIT: Duration = Duration::from_mins(1);
 
 /// A message and what the decoder made of it.
 #[derive(Debug, Clone)]
@@ -64,6 +61,7 @@ pub struct Applier {
     spacing: Spacing,
     /// Policies of events that were evaluated before; there are only ever a few.
     policies: Mutex<BTreeMap<i64, Arc<Policy>>>,
+    alarms: Alarms,
 }
 
 /// Time and names, taken from the air by the caller.
@@ -96,6 +94,7 @@ impl Applier {
             max_component_events,
             spacing: Spacing::STANDARD,
             policies,
+            alarms: Alarms::default(),
         })
     }
 
@@ -116,20 +115,30 @@ impl Applier {
         if batch.is_done() {
             return Ok(batch.into_settled());
         }
-        let mut session = self.store.session().await?;
-        match tokio::time::timeout(UNIT_LIMIT, self.unit_of_work(&mut session, batch, givens)).await {
-            Ok(Ok(settled)) => Ok(settled),
-            Ok(Err(error)) => {
-                if crate::failure::fault(&error).spoils_connection() {
-                    session.discard();
-                }
-                Err(error)
-            }
-            Err(_) => {
+        let mut session = self.session().await?;
+        let patience = session.patience();
+        let applied = patience.with(self.unit_of_work(&mut session, batch, givens)).await;
+        self.conclude(session, applied)
+    }
+
+    async fn session(&self) -> Result<Session, StoreError> {
+        let session = self.store.session().await;
+        if let Err(error) = &session {
+            self.alarms.sound(&failure::fault(error));
+        }
+        session
+    }
+
+    /// Ends a unit of work: a connection that nobody can be sure of is not used again.
+    fn conclude<T>(&self, session: Session, done: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(error) = &done {
+            let fault = failure::fault(error);
+            self.alarms.sound(&fault);
+            if fault.spoils_connection() {
                 session.discard();
-                Err(StoreError::Slow(UNIT_LIMIT))
             }
         }
+        done
     }
 
     async fn unit_of_work(

@@ -74,15 +74,10 @@ impl Applier {
     /// # Errors
     /// When the database does not take it; then nothing is changed, and it can be tried again.
     pub async fn rebuild(&self, roots: &[String], mode: Mode, givens: Givens<'_>) -> Result<Vec<Repaired>, StoreError> {
-        let mut session = self.store.session().await?;
-        let result = self.rebuild_in(&mut session, roots, mode, givens).await;
-        if result
-            .as_ref()
-            .is_err_and(|error| crate::failure::class(error) == crate::failure::Class::World)
-        {
-            session.discard();
-        }
-        result
+        let mut session = self.session().await?;
+        let patience = session.patience();
+        let rebuilt = patience.with(self.rebuild_in(&mut session, roots, mode, givens)).await;
+        self.conclude(session, rebuilt)
     }
 
     async fn rebuild_in(

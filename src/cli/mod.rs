@@ -128,7 +128,7 @@ fn is_ours(error: &anyhow::Error) -> bool {
                 .is_some_and(|error| !error.is_transient())
             || cause
                 .downcast_ref::<StoreError>()
-                .is_some_and(|error| matches!(error, StoreError::NoFile { .. } | StoreError::Settings(_)))
+                .is_some_and(|error| crate::failure::fault(error).is_ours())
     })
 }
 

@@ -3,6 +3,7 @@
 //! A code that no table has is the world's, with an alarm: waiting loses nothing, burying good events does. What this
 //! module says of a failure never contains a value of the data.
 
+mod alarms;
 mod kind;
 mod nats;
 mod postgres;
@@ -10,6 +11,8 @@ mod sqlite;
 
 use crate::jetstream::BrokerError;
 use crate::store::{Dialect, StoreError, Trouble};
+
+pub use alarms::Alarms;
 
 use kind::Kind;
 
@@ -100,6 +103,7 @@ pub fn fault(error: &StoreError) -> Fault {
         StoreError::Driver(_)
         | StoreError::Moved
         | StoreError::Overtaken
+        | StoreError::Aborted
         | StoreError::Slow(_)
         | StoreError::Unreadable { .. }
         | StoreError::NoFile { .. }
@@ -162,7 +166,7 @@ fn kind_of(error: &StoreError) -> Kind {
         // because an older row was touched.
         StoreError::Unreadable { .. } => Kind::Odd,
         StoreError::NoFile { .. } | StoreError::Settings(_) => Kind::SetUp,
-        StoreError::Died(_) => Kind::Bug,
+        StoreError::Aborted | StoreError::Died(_) => Kind::Bug,
     }
 }
 

@@ -163,6 +163,7 @@ fn what_has_no_code_has_a_word_and_a_class() {
         (driver(Trouble::Other), "driver", UNKNOWN),
         (StoreError::Moved, "moved", CONTENDED),
         (StoreError::Overtaken, "overtaken", CONTENDED),
+        (StoreError::Aborted, "aborted", BUG),
         (StoreError::Slow(Duration::from_secs(15)), "timeout", PASSING),
         (StoreError::Died("it panicked"), "died", BUG),
         (StoreError::Settings("no port".to_owned()), "settings", SET_UP),
@@ -278,4 +279,16 @@ fn every_answer_of_the_broker_has_its_class() {
     assert_eq!(nats::kind(Answer::Full), Kind::Full);
     assert_eq!(nats::kind(Answer::Overtaken), Kind::Contended);
     assert_eq!(nats::kind(Answer::Unknown), Kind::Unknown);
+}
+
+#[test]
+fn somebody_is_told_once_per_code_and_only_of_what_they_can_put_right() {
+    let alarms = Alarms::default();
+    let tell = |code: &str| alarms.sound(&fault(&refused(Dialect::Postgres, code)));
+    assert_eq!(
+        ["99999", "53100", "53100", "99999"].map(tell),
+        [true, true, false, false]
+    );
+    assert_eq!(["40001", "57P01", "23505", "57014"].map(tell), [false; 4]);
+    assert!((0..2_000).filter(|n| tell(&format!("X{n:04}"))).count() < 1_000);
 }

@@ -42,27 +42,27 @@ pub(super) fn holder_of(number: i64, person: Option<Uuid>, state: Option<&str>) 
 }
 
 pub(super) fn person_text(person: &Person) -> Result<String, StoreError> {
-    serde_json::to_string(person).map_err(|error| unreadable("person", error))
+    serde_json::to_string(person).map_err(|error| no_json("person", &error))
 }
 
 pub(super) fn person_of(state: &str) -> Result<Person, StoreError> {
-    serde_json::from_str(state).map_err(|error| unreadable("person", error))
+    serde_json::from_str(state).map_err(|error| no_json("person", &error))
 }
 
 pub(super) fn checkpoint_text(checkpoint: &Checkpoint) -> Result<String, StoreError> {
-    checkpoint.state().map_err(|error| unreadable("checkpoint", error))
+    checkpoint.state().map_err(|error| no_json("checkpoint", &error))
 }
 
 pub(super) fn checkpoint_of(at: Vec<u8>, events: i64, state: &str) -> Result<Checkpoint, StoreError> {
-    Checkpoint::restore(Position::from_bytes(at), events as u64, state).map_err(|error| unreadable("checkpoint", error))
+    Checkpoint::restore(Position::from_bytes(at), events as u64, state).map_err(|error| no_json("checkpoint", &error))
 }
 
 pub(super) fn headers_text(headers: &[(String, String)]) -> Result<String, StoreError> {
-    serde_json::to_string(headers).map_err(|error| unreadable("headers", error))
+    serde_json::to_string(headers).map_err(|error| no_json("headers", &error))
 }
 
 pub(super) fn headers_of(text: &str) -> Result<Vec<(String, String)>, StoreError> {
-    serde_json::from_str(text).map_err(|error| unreadable("headers", error))
+    serde_json::from_str(text).map_err(|error| no_json("headers", &error))
 }
 
 /// The column `effects` of an event: JSON, or nothing when it changed nothing.
@@ -75,7 +75,7 @@ pub fn effects_text(verdict: &Verdict) -> Result<Option<String>, StoreError> {
     }
     serde_json::to_string(&verdict.effects)
         .map(Some)
-        .map_err(|error| unreadable("effects", error))
+        .map_err(|error| no_json("effects", &error))
 }
 
 /// The column `degraded` of an event: a JSON list of field names, or nothing when none was dropped.
@@ -88,7 +88,7 @@ pub fn degraded_text(verdict: &Verdict) -> Result<Option<String>, StoreError> {
     }
     serde_json::to_string(&verdict.degraded)
         .map(Some)
-        .map_err(|error| unreadable("degraded", error))
+        .map_err(|error| no_json("degraded", &error))
 }
 
 pub(super) fn kind_of(name: &str) -> Result<Kind, StoreError> {
@@ -118,7 +118,7 @@ pub(super) fn reasons_of(rows: Vec<(String, String)>) -> Result<BTreeMap<String,
 
 /// An instant of the public columns, given in microseconds since 1970.
 pub(super) fn instant(micros: i64) -> Result<OffsetDateTime, StoreError> {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).map_err(|error| unreadable("time", error))
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).map_err(|_| unreadable("time", "it is none"))
 }
 
 /// From when on the ledger has to be read for what is after a position: its index knows only times.
@@ -142,19 +142,26 @@ fn in_the_way(moves: impl Iterator<Item = (Uuid, Place, Place)> + Clone) -> Vec<
         .collect()
 }
 
-pub(super) fn unreadable(what: &'static str, problem: impl std::fmt::Display) -> StoreError {
+/// `problem` must not quote what is stored.
+pub(super) fn unreadable(what: &'static str, problem: impl Into<String>) -> StoreError {
     StoreError::Unreadable {
         what,
-        problem: problem.to_string(),
+        problem: problem.into(),
     }
 }
 
+/// The message of the parser quotes what it found.
+fn no_json(what: &'static str, error: &serde_json::Error) -> StoreError {
+    let (category, column) = (error.classify(), error.column());
+    unreadable(what, format!("{category:?} error of JSON at column {column}"))
+}
+
 pub(super) fn policy_text(policy: &Policy) -> Result<String, StoreError> {
-    serde_json::to_string(policy).map_err(|error| unreadable("policy", error))
+    serde_json::to_string(policy).map_err(|error| no_json("policy", &error))
 }
 
 pub(super) fn policy_of(text: &str) -> Result<Policy, StoreError> {
-    serde_json::from_str(text).map_err(|error| unreadable("policy", error))
+    serde_json::from_str(text).map_err(|error| no_json("policy", &error))
 }
 
 /// The reasons that later folds can take back.
@@ -167,7 +174,7 @@ pub(super) const REJECTIONS: [Reason; 4] = [
 
 /// A value as JSON text.
 pub(super) fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| unreadable("value", error))
+    serde_json::to_string(value).map_err(|error| no_json("value", &error))
 }
 
 /// Profiles that hold, until they change, the key of another profile of the batch.
@@ -207,7 +214,7 @@ fn place(user_id: &str, beside: &str, departed: bool) -> Place {
 pub(super) fn time_text(time: OffsetDateTime) -> Result<String, StoreError> {
     const FORMAT: &[time::format_description::BorrowedFormatItem<'_>] =
         time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
-    time.format(FORMAT).map_err(|error| unreadable("time", error))
+    time.format(FORMAT).map_err(|_| unreadable("time", "it is none"))
 }
 
 /// Columns of `profiles` into which anybody can have written anything.
@@ -238,7 +245,7 @@ impl ProfileTexts<'_> {
         if degraded.is_none() {
             mark("degraded");
         }
-        let attributes = serde_json::from_str(self.attributes).map_err(|error| unreadable("attributes", error))?;
+        let attributes = serde_json::from_str(self.attributes).map_err(|error| no_json("attributes", &error))?;
         let row = ProfileRow {
             status: status.unwrap_or(row.status),
             created_via: created_via.map_or("", Via::name),
@@ -259,7 +266,7 @@ pub(super) fn micros(time: OffsetDateTime) -> i64 {
 pub(super) fn micros_of(text: &str) -> Result<i64, StoreError> {
     OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339)
         .map(micros)
-        .map_err(|error| unreadable("time", error))
+        .map_err(|_| unreadable("time", "it is none"))
 }
 
 /// The column `message` of an event that waits. JSON, because PostgreSQL could not keep every subject as it is.
@@ -269,11 +276,11 @@ pub(super) fn message_text(event: &Parked) -> Result<String, StoreError> {
 
 /// Subject and headers of an event that waits.
 pub(super) fn message_of(text: &str) -> Result<(String, Vec<(String, String)>), StoreError> {
-    serde_json::from_str(text).map_err(|error| unreadable("message", error))
+    serde_json::from_str(text).map_err(|error| no_json("message", &error))
 }
 
 pub(super) fn attempts_of(text: &str) -> Result<Vec<Attempt>, StoreError> {
-    serde_json::from_str(text).map_err(|error| unreadable("attempts", error))
+    serde_json::from_str(text).map_err(|error| no_json("attempts", &error))
 }
 
 /// Nanoseconds since 1970; the broker counts in them, up to the year 2262.
@@ -282,5 +289,5 @@ pub(super) fn nanos(time: OffsetDateTime) -> i64 {
 }
 
 pub(super) fn from_nanos(nanos: i64) -> Result<OffsetDateTime, StoreError> {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(nanos)).map_err(|error| unreadable("time", error))
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(nanos)).map_err(|_| unreadable("time", "not a time"))
 }

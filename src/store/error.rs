@@ -21,6 +21,9 @@ pub enum StoreError {
     /// Another worker stored one of these events meanwhile.
     #[error("another worker stored an event of this batch meanwhile")]
     Overtaken,
+    /// A statement of the transaction had failed, and somebody went on: nothing was committed.
+    #[error("a statement of the transaction had failed: nothing was committed")]
+    Aborted,
     /// A statement was not answered, not even with the database's own timeout: whether it was done is unknown.
     #[error("the database did not answer a statement within {0:?}")]
     Slow(std::time::Duration),
@@ -136,6 +139,7 @@ impl StoreError {
             Self::Driver(trouble) => trouble.word(),
             Self::Moved => "moved",
             Self::Overtaken => "overtaken",
+            Self::Aborted => "aborted",
             Self::Slow(_) => "timeout",
             Self::Unreadable { .. } => "unreadable",
             Self::NoFile { .. } => "no_file",

@@ -7,15 +7,17 @@ mod columns;
 mod error;
 mod ledger;
 mod look;
+mod patience;
 mod postgres;
+mod settings;
 mod sqlite;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use uuid::Uuid;
+
+use patience::within;
 
 use crate::domain::{ActualProfile, Checkpoint, CustomerRow, KeyRow, Person, Policy, Position, Reason};
 
@@ -24,38 +26,8 @@ pub use error::{Dialect, Refusal, StoreError, Trouble};
 pub use ledger::{
     Changed, Checkpoints, Decided, Entered, Known, LedgerRow, Letter, Mark, NewEntry, OpenLetter, OutboxRow,
 };
-
-/// How to reach the database.
-#[derive(Debug, Clone)]
-pub struct StoreSettings {
-    /// Which database, and where.
-    pub backend: Backend,
-    /// Connections at most (PostgreSQL).
-    pub max_connections: u32,
-    /// The database gives up a statement after this long (PostgreSQL).
-    pub statement_timeout: Duration,
-    /// The database gives up waiting for a lock after this long; on SQLite for the file.
-    pub lock_timeout: Duration,
-}
-
-/// Which database, and where.
-#[derive(Debug, Clone)]
-pub enum Backend {
-    /// A PostgreSQL server.
-    Postgres {
-        /// Connection URL with its password.
-        url: SecretString,
-        /// Schema of our tables; a plain identifier.
-        schema: String,
-    },
-    /// A SQLite file.
-    Sqlite {
-        /// Path of the file.
-        path: PathBuf,
-        /// Prefix of our tables; a plain identifier or empty.
-        prefix: String,
-    },
-}
+pub use patience::Patience;
+pub use settings::{Backend, StoreSettings};
 
 /// An open database.
 #[derive(Debug, Clone)]
@@ -109,6 +81,20 @@ macro_rules! on_both {
 mod failures;
 
 pub use failures::{Attempt, Claimed, Duties, Parked, Suspicion, Waiting};
+/// Does the same in a transaction of either. A statement that failed undoes a transaction of PostgreSQL, whatever comes
+/// after it, and leaves one of SQLite as it was: there we remember it ourselves, and commit nothing.
+macro_rules! in_tx {
+    ($this:expr, $inner:ident => $body:expr) => {
+        match $this {
+            Tx::Postgres($inner) => $body,
+            Tx::Sqlite($inner) => {
+                let done = $body;
+                $inner.note(done.is_ok());
+                done
+            }
+        }
+    };
+}
 
 impl Store {
     /// Opens the database; makes neither tables nor files.
@@ -148,7 +134,10 @@ impl Store {
     /// # Errors
     /// When the database cannot be asked.
     pub async fn schema_state(&self) -> Result<SchemaState, StoreError> {
-        on_both!(self, Self, inner => inner.schema_state().await)
+        within(self.patience(), async {
+            on_both!(self, Self, inner => inner.schema_state().await)
+        })
+        .await
     }
 
     /// Settings of the database under which committed work can be lost, in words; empty when it is durable.
@@ -157,7 +146,7 @@ impl Store {
     /// When the database cannot be asked.
     pub async fn durability_warnings(&self) -> Result<Vec<String>, StoreError> {
         match self {
-            Self::Postgres(inner) => inner.durability_warnings().await,
+            Self::Postgres(inner) => within(self.patience(), inner.durability_warnings()).await,
             Self::Sqlite(_) => Ok(Vec::new()),
         }
     }
@@ -167,7 +156,10 @@ impl Store {
     /// # Errors
     /// When the database cannot be written.
     pub async fn register_policy(&self, policy: &Policy) -> Result<i64, StoreError> {
-        on_both!(self, Self, inner => inner.register_policy(policy).await)
+        within(self.patience(), async {
+            on_both!(self, Self, inner => inner.register_policy(policy).await)
+        })
+        .await
     }
 
     /// The policies with these numbers.
@@ -175,7 +167,10 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn policies(&self, ids: &[i64]) -> Result<BTreeMap<i64, Policy>, StoreError> {
-        on_both!(self, Self, inner => inner.policies(ids).await)
+        within(self.patience(), async {
+            on_both!(self, Self, inner => inner.policies(ids).await)
+        })
+        .await
     }
 
     /// A connection for one unit of work.
@@ -194,7 +189,10 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn outbox(&self, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
-        on_both!(self, Self, inner => inner.outbox(limit).await)
+        within(self.patience(), async {
+            on_both!(self, Self, inner => inner.outbox(limit).await)
+        })
+        .await
     }
 
     /// Forgets messages that were published.
@@ -202,7 +200,10 @@ impl Store {
     /// # Errors
     /// When the database cannot be written.
     pub async fn published(&self, outbox_ids: &[i64]) -> Result<(), StoreError> {
-        on_both!(self, Self, inner => inner.published(outbox_ids).await)
+        within(self.patience(), async {
+            on_both!(self, Self, inner => inner.published(outbox_ids).await)
+        })
+        .await
     }
 
     /// Which of these dead letters are resolved: message ids.
@@ -210,7 +211,10 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn resolved(&self, message_ids: &[String]) -> Result<Vec<String>, StoreError> {
-        on_both!(self, Self, inner => inner.resolved(message_ids).await)
+        within(self.patience(), async {
+            on_both!(self, Self, inner => inner.resolved(message_ids).await)
+        })
+        .await
     }
 
     /// Every key of the component that `key` belongs to, and the ledger of them all, unordered; both empty when the key
@@ -219,7 +223,10 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn component(&self, key: &str) -> Result<(Vec<KeyRow>, Vec<LedgerRow>), StoreError> {
-        on_both!(self, Self, inner => inner.component(key).await)
+        within(self.patience(), async {
+            on_both!(self, Self, inner => inner.component(key).await)
+        })
+        .await
     }
 
     /// Components in the order of their roots, from after one of them, at most `limit`: root and number of events.
@@ -227,7 +234,10 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn components(&self, after: Option<&str>, limit: u32) -> Result<Vec<(String, u64)>, StoreError> {
-        on_both!(self, Self, inner => inner.components(after, limit).await)
+        within(self.patience(), async {
+            on_both!(self, Self, inner => inner.components(after, limit).await)
+        })
+        .await
     }
 
     /// How many components there are.
@@ -262,6 +272,11 @@ impl Store {
         on_both!(self, Self, inner => inner.count_strangers().await)
     }
 
+    /// How long one statement may remain without an answer.
+    pub fn patience(&self) -> Duration {
+        on_both!(self, Self, inner => inner.patience())
+    }
+
     /// Closes every connection.
     pub async fn close(&self) {
         on_both!(self, Self, inner => inner.close().await);
@@ -280,6 +295,11 @@ impl Session {
         }
     }
 
+    /// How long to wait for a unit of work in it.
+    pub fn patience(&self) -> Patience {
+        on_both!(self, Self, inner => inner.patience())
+    }
+
     /// Lets the connection go for good: after a timeout nobody knows what state it is in.
     pub fn discard(self) {
         match self {
@@ -296,7 +316,7 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError::Moved`] when a component was united with another while we waited for it: try the batch again.
     pub async fn lock(&mut self, keys: &[String]) -> Result<Vec<KeyRow>, StoreError> {
-        on_both!(self, Self, inner => inner.lock(keys).await)
+        in_tx!(self, inner => inner.lock(keys).await)
     }
 
     /// Which of these events the ledger has already.
@@ -304,7 +324,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the database cannot be read.
     pub async fn known(&mut self, identities: &[(&str, &str)]) -> Result<Vec<Known>, StoreError> {
-        on_both!(self, Self, inner => inner.known(identities).await)
+        in_tx!(self, inner => inner.known(identities).await)
     }
 
     /// The ledger of these keys, unordered; of each key only what is after the position beside it.
@@ -312,7 +332,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the database cannot be read.
     pub async fn history(&mut self, keys: &[(&str, Option<&Position>)]) -> Result<Vec<LedgerRow>, StoreError> {
-        on_both!(self, Self, inner => inner.history(keys).await)
+        in_tx!(self, inner => inner.history(keys).await)
     }
 
     /// The checkpoints of these components, unordered.
@@ -320,7 +340,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the database cannot be read.
     pub async fn marks(&mut self, roots: &[&str]) -> Result<Vec<Mark>, StoreError> {
-        on_both!(self, Self, inner => inner.marks(roots).await)
+        in_tx!(self, inner => inner.marks(roots).await)
     }
 
     /// These checkpoints with their roots, unordered.
@@ -328,7 +348,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the database cannot be read.
     pub async fn checkpoints(&mut self, marks: &[Mark]) -> Result<Vec<(String, Checkpoint)>, StoreError> {
-        on_both!(self, Self, inner => inner.checkpoints(marks).await)
+        in_tx!(self, inner => inner.checkpoints(marks).await)
     }
 
     /// The departed people whose last key is one of these.
@@ -336,7 +356,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the database cannot be read.
     pub async fn departed(&mut self, keys: &[&str]) -> Result<Vec<Person>, StoreError> {
-        on_both!(self, Self, inner => inner.departed(keys).await)
+        in_tx!(self, inner => inner.departed(keys).await)
     }
 
     /// The policies with these numbers, read on this connection: a second one might not be had while this one waits.
@@ -344,7 +364,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the database cannot be read.
     pub async fn policies(&mut self, ids: &[i64]) -> Result<BTreeMap<i64, Policy>, StoreError> {
-        on_both!(self, Self, inner => inner.policies(ids).await)
+        in_tx!(self, inner => inner.policies(ids).await)
     }
 
     /// The rows of `profiles` with these ids or of these users, as they are.
@@ -352,7 +372,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the database cannot be read.
     pub async fn profiles(&mut self, ids: &[Uuid], users: &[&str]) -> Result<Vec<ActualProfile>, StoreError> {
-        on_both!(self, Self, inner => inner.profiles(ids, users).await)
+        in_tx!(self, inner => inner.profiles(ids, users).await)
     }
 
     /// The rows of `customers` with these ids or of these users, as they are.
@@ -360,7 +380,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the database cannot be read.
     pub async fn customers(&mut self, ids: &[Uuid], users: &[&str]) -> Result<Vec<CustomerRow>, StoreError> {
-        on_both!(self, Self, inner => inner.customers(ids, users).await)
+        in_tx!(self, inner => inner.customers(ids, users).await)
     }
 
     /// Writes a whole batch in a number of statements that does not depend on its size.
@@ -368,7 +388,7 @@ impl Tx<'_> {
     /// # Errors
     /// When the database refuses; then the transaction has to be dropped.
     pub async fn save(&mut self, decided: &Decided) -> Result<(), StoreError> {
-        on_both!(self, Self, inner => inner.save(decided).await)
+        in_tx!(self, inner => inner.save(decided).await)
     }
 
     /// Statements run so far; the tests hold us to a constant number per batch.

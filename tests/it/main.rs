@@ -8,6 +8,7 @@ mod crashes;
 mod deployment;
 mod documented;
 mod end_to_end;
+mod errors;
 mod failures;
 mod fixtures;
 mod fold_properties;

@@ -18,12 +18,12 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Postgres as Driver, Row as _, Transaction,
 };
 
-use super::{SchemaState, StoreError, StoreSettings, columns};
+use super::{Patience, SchemaState, StoreError, StoreSettings, columns};
 use crate::domain::Policy;
 
 const POLICIES: &str = "SELECT policy_id, body FROM @policies WHERE policy_id = ANY($1)";
@@ -41,12 +41,19 @@ const MIGRATION_LOCK: i64 = 0x726f_6c6c_6361_6c6c;
 /// How long a connection may take to be had.
 const ACQUIRE: Duration = Duration::from_secs(5);
 
+/// How long a connection of the pool may take to prove that it is alive.
+const PING: Duration = Duration::from_secs(2);
+
+/// How much longer than the server's own timeout an answer may take to arrive.
+const ON_THE_WAY: Duration = Duration::from_secs(5);
+
 /// An open PostgreSQL database.
 #[derive(Clone)]
 pub struct Postgres {
     pool: PgPool,
     names: Arc<str>,
     schema: Arc<str>,
+    patience: Duration,
 }
 
 impl std::fmt::Debug for Postgres {
@@ -62,6 +69,7 @@ impl std::fmt::Debug for Postgres {
 pub struct Session {
     connection: PoolConnection<Driver>,
     names: Arc<str>,
+    patience: Patience,
 }
 
 impl std::fmt::Debug for Session {
@@ -74,6 +82,7 @@ impl std::fmt::Debug for Session {
 pub struct Tx<'c> {
     inner: Transaction<'c, Driver>,
     names: Arc<str>,
+    patience: Patience,
     statements: u32,
 }
 
@@ -93,13 +102,15 @@ fn named(sql: &str, names: &str) -> AssertSqlSafe<String> {
 
 impl Postgres {
     pub(super) async fn open(settings: &StoreSettings, url: &SecretString, schema: &str) -> Result<Self, StoreError> {
+        let patience = settings.statement_timeout + ON_THE_WAY;
         let options = PgConnectOptions::from_str(url.expose_secret())
             .map_err(|_| StoreError::Settings("expected postgres://user:password@host:port/database".to_owned()))?
             .application_name("rollcall")
             .options([
                 ("statement_timeout", milliseconds(settings.statement_timeout)),
                 ("lock_timeout", milliseconds(settings.lock_timeout)),
-                ("idle_in_transaction_session_timeout", "15000".to_owned()),
+                // When nothing of us reaches the server any more, our locks are freed as soon as we gave up ourselves.
+                ("idle_in_transaction_session_timeout", milliseconds(patience)),
                 ("enable_seqscan", "off".to_owned()),
                 ("enable_hashjoin", "off".to_owned()),
                 ("enable_mergejoin", "off".to_owned()),
@@ -109,18 +120,19 @@ impl Postgres {
         // Statements are ours to log, without what they carry.
         let options = options.disable_statement_logging();
         // A pool hides why it cannot connect; a first connection of its own says it.
-        sqlx::postgres::PgConnection::connect_with(&options)
-            .await?
-            .close()
-            .await?;
+        connect(&options).await?;
         let pool = PgPoolOptions::new()
             .max_connections(settings.max_connections)
             .acquire_timeout(ACQUIRE)
+            .test_before_acquire(false)
+            .before_acquire(|connection, _| Box::pin(is_fit(connection)))
+            .after_release(|connection, _| Box::pin(is_fit(connection)))
             .connect_lazy_with(options);
         Ok(Self {
             pool,
             names: format!("\"{schema}\".").into(),
             schema: schema.into(),
+            patience,
         })
     }
 
@@ -211,10 +223,23 @@ impl Postgres {
     }
 
     pub(super) async fn session(&self) -> Result<Session, StoreError> {
+        let connection = match self.pool.acquire().await {
+            // The pool tries again and again within its time, and hides what was wrong: one try of our own shows it.
+            Err(sqlx::Error::PoolTimedOut) => {
+                connect(&self.pool.connect_options()).await?;
+                return Err(sqlx::Error::PoolTimedOut.into());
+            }
+            acquired => acquired?,
+        };
         Ok(Session {
-            connection: self.pool.acquire().await?,
+            connection,
             names: Arc::clone(&self.names),
+            patience: Patience::new(self.patience),
         })
+    }
+
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
     }
 
     pub(super) async fn close(&self) {
@@ -224,12 +249,18 @@ impl Postgres {
 
 impl Session {
     pub(super) async fn begin(&mut self) -> Result<Tx<'_>, StoreError> {
+        self.patience.ask();
         let inner = self.connection.begin().await?;
         Ok(Tx {
             inner,
             names: Arc::clone(&self.names),
+            patience: self.patience.clone(),
             statements: 0,
         })
+    }
+
+    pub(super) fn patience(&self) -> Patience {
+        self.patience.clone()
     }
 
     pub(super) fn discard(mut self) {
@@ -240,8 +271,14 @@ impl Session {
 impl Tx<'_> {
     /// The SQL of one more statement.
     fn sql(&mut self, sql: &str) -> AssertSqlSafe<String> {
-        self.statements += 1;
+        self.ask();
         named(sql, &self.names)
+    }
+
+    /// One more statement is about to be sent.
+    fn ask(&mut self) {
+        self.statements += 1;
+        self.patience.ask();
     }
 
     pub(super) fn statements(&self) -> u32 {
@@ -251,9 +288,32 @@ impl Tx<'_> {
     /// PostgreSQL answers the COMMIT of a failed transaction with a ROLLBACK that looks like success to the driver, so
     /// a statement goes before it that cannot succeed then.
     pub(super) async fn commit(mut self) -> Result<(), StoreError> {
+        self.patience.ask();
         self.inner.execute("SELECT 1").await?;
+        self.patience.ask();
         self.inner.commit().await?;
         Ok(())
+    }
+}
+
+/// A connection outside of the pool, which says why there is none, and does not wait for ever for a server that is mute.
+async fn connect(options: &PgConnectOptions) -> Result<(), StoreError> {
+    let connected = async { PgConnection::connect_with(options).await?.close().await };
+    match tokio::time::timeout(ACQUIRE, connected).await {
+        Ok(connected) => Ok(connected?),
+        Err(_) => Err(StoreError::Slow(ACQUIRE)),
+    }
+}
+
+/// Whether a connection may go into the pool or come out of it: it answers in time, and nobody left a transaction open
+/// on it. The pool itself would wait for the answer without end, and keep the place of the connection for as long; and
+/// a transaction whose beginning was cancelled would swallow whatever is written next.
+async fn is_fit(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    // In a transaction, now() is when it began.
+    let asked = connection.fetch_one(sqlx::raw_sql("SELECT now() = statement_timestamp()"));
+    match tokio::time::timeout(PING, asked).await {
+        Ok(row) => row?.try_get(0),
+        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
     }
 }
 

@@ -82,7 +82,7 @@ impl Tx<'_> {
         &mut self,
         keys: &[(&str, Option<&Position>)],
     ) -> Result<Vec<LedgerRow>, StoreError> {
-        self.statements += 1;
+        self.ask();
         history(&mut self.inner, &self.names, keys).await
     }
 

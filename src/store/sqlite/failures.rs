@@ -227,7 +227,7 @@ impl Tx<'_> {
                 let (company, deaths): (i64, i64) = (row.try_get(2)?, row.try_get(3)?);
                 Ok(Suspicion {
                     message_id: row.try_get(0)?,
-                    life: Uuid::parse_str(&life).map_err(|error| columns::unreadable("life", error))?,
+                    life: Uuid::parse_str(&life).map_err(|_| columns::unreadable("life", "not an id"))?,
                     company: company as u32,
                     deaths: deaths as u32,
                 })
@@ -268,7 +268,8 @@ fn claimed(row: &SqliteRow) -> Result<Claimed, StoreError> {
             payload: row.try_get(5)?,
             kind: row.try_get(6)?,
             attempts: columns::attempts_of(row.try_get(7)?)?,
-            next_at: OffsetDateTime::parse(&next_at, &Rfc3339).map_err(|error| columns::unreadable("time", error))?,
+            next_at: OffsetDateTime::parse(&next_at, &Rfc3339)
+                .map_err(|_| columns::unreadable("time", "not a time"))?,
         },
         deaths: deaths as u32,
     })

@@ -31,7 +31,7 @@ impl Sqlite {
                     outcome: columns::outcome_of(row.try_get(4)?)?,
                     stream_sequence: row.try_get(5)?,
                     published: OffsetDateTime::parse(&published, &Rfc3339)
-                        .map_err(|error| columns::unreadable("time", error))?,
+                        .map_err(|_| columns::unreadable("time", "not a time"))?,
                 })
             })
             .collect()

@@ -22,7 +22,7 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _, Sqlite as Driver, Transaction,
 };
 
-use super::{SchemaState, StoreError, StoreSettings, columns};
+use super::{Patience, SchemaState, StoreError, StoreSettings, columns};
 use crate::domain::Policy;
 
 const POLICIES: &str = "SELECT policy_id, body FROM @policies WHERE policy_id IN (SELECT value FROM json_each(?1))";
@@ -33,6 +33,10 @@ const MIGRATIONS: [(&str, &str); 3] = [
     ("checkpoints", include_str!("0002_checkpoints.sql")),
     ("failures", include_str!("0003_failures.sql")),
 ];
+
+/// How long one statement may take, and how long one batch waits behind others for the only writer. There is no server
+/// that could be out of reach: only a disk that hangs takes so long.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An open SQLite file: one connection that writes, a few that read.
 #[derive(Debug, Clone)]
@@ -47,6 +51,7 @@ pub struct Sqlite {
 pub struct Session {
     connection: PoolConnection<Driver>,
     prefix: Arc<str>,
+    patience: Patience,
 }
 
 /// One transaction.
@@ -54,7 +59,9 @@ pub struct Session {
 pub struct Tx<'c> {
     inner: Transaction<'c, Driver>,
     prefix: Arc<str>,
+    patience: Patience,
     statements: u32,
+    has_failed: bool,
 }
 
 /// What to do when there is no file.
@@ -94,7 +101,7 @@ impl Sqlite {
         // More than one batch may wait for the only writer: behind a slow one that takes a while.
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
-            .acquire_timeout(Duration::from_mins(1))
+            .acquire_timeout(PATIENCE)
             .connect_with(options.clone())
             .await?;
         let readers = SqlitePoolOptions::new()
@@ -180,7 +187,13 @@ impl Sqlite {
         Ok(Session {
             connection: self.writer.acquire().await?,
             prefix: Arc::clone(&self.prefix),
+            patience: Patience::new(PATIENCE),
         })
+    }
+
+    #[expect(clippy::unused_self, reason = "that of PostgreSQL is configured")]
+    pub(super) fn patience(&self) -> Duration {
+        PATIENCE
     }
 
     pub(super) async fn close(&self) {
@@ -193,12 +206,19 @@ impl Session {
     /// A transaction that only began to write after it had read would fail at once beside another writer, whatever the
     /// busy timeout says.
     pub(super) async fn begin(&mut self) -> Result<Tx<'_>, StoreError> {
+        self.patience.ask();
         let inner = self.connection.begin_with("BEGIN IMMEDIATE").await?;
         Ok(Tx {
             inner,
             prefix: Arc::clone(&self.prefix),
+            patience: self.patience.clone(),
             statements: 0,
+            has_failed: false,
         })
+    }
+
+    pub(super) fn patience(&self) -> Patience {
+        self.patience.clone()
     }
 
     pub(super) fn discard(mut self) {
@@ -209,8 +229,19 @@ impl Session {
 impl Tx<'_> {
     /// The SQL of one more statement.
     fn sql(&mut self, sql: &str) -> AssertSqlSafe<String> {
-        self.statements += 1;
+        self.ask();
         named(sql, &self.prefix)
+    }
+
+    /// One more statement is about to begin.
+    fn ask(&mut self) {
+        self.statements += 1;
+        self.patience.ask();
+    }
+
+    /// SQLite would commit what was done before and after a statement that failed.
+    pub(super) fn note(&mut self, is_ok: bool) {
+        self.has_failed |= !is_ok;
     }
 
     pub(super) fn statements(&self) -> u32 {
@@ -218,6 +249,11 @@ impl Tx<'_> {
     }
 
     pub(super) async fn commit(self) -> Result<(), StoreError> {
+        if self.has_failed {
+            self.inner.rollback().await?;
+            return Err(StoreError::Aborted);
+        }
+        self.patience.ask();
         self.inner.commit().await?;
         Ok(())
     }

@@ -70,7 +70,7 @@ impl Tx<'_> {
         &mut self,
         keys: &[(&str, Option<&Position>)],
     ) -> Result<Vec<LedgerRow>, StoreError> {
-        self.statements += 1;
+        self.ask();
         history(&mut self.inner, &self.prefix, keys).await
     }
 
@@ -183,7 +183,7 @@ fn key_row(row: &SqliteRow) -> Result<KeyRow, StoreError> {
         root: row.try_get(1)?,
         holder: columns::holder_of(
             row.try_get(2)?,
-            person.map_err(|error| columns::unreadable("person", error))?,
+            person.map_err(|_| columns::unreadable("person", "its id is none"))?,
             state.as_deref(),
         )?,
         newest: newest.map(Position::from_bytes),
@@ -213,6 +213,7 @@ fn ledger_row(row: &SqliteRow) -> Result<LedgerRow, StoreError> {
         reduced: row.try_get(19)?,
         subject: row.try_get(16)?,
         stream_sequence: row.try_get(17)?,
-        published: OffsetDateTime::parse(&published, &Rfc3339).map_err(|error| columns::unreadable("time", error))?,
+        published: OffsetDateTime::parse(&published, &Rfc3339)
+            .map_err(|_| columns::unreadable("time", "it is none"))?,
     })
 }

@@ -170,5 +170,5 @@ fn customer_row(row: &SqliteRow) -> Result<CustomerRow, StoreError> {
 }
 
 fn uuid(text: &str) -> Result<Uuid, StoreError> {
-    Uuid::parse_str(text).map_err(|error| columns::unreadable("id", error))
+    Uuid::parse_str(text).map_err(|_| columns::unreadable("id", "it is none"))
 }

@@ -7,9 +7,11 @@
     reason = "each test uses a part; it is a module, not a crate"
 )]
 
+pub mod frames;
 pub mod nats;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod tls;
 pub mod wait;
 pub mod worker;

@@ -6,8 +6,8 @@ use super::{catches, extension, holds, is_rust};
 /// Most lines of a file that somebody reads.
 const LINES_MAX: usize = 400;
 
-/// The one place that may let time pass: it asks for a condition in between.
-const WAITING: [&str; 1] = ["tests/it/harness/wait.rs"];
+/// The places that may let time pass: one asks for a condition in between, one makes a slow network.
+const WAITING: [&str; 2] = ["tests/it/harness/wait.rs", "tests/it/harness/proxy.rs"];
 
 /// Code, shell, SQL and documents; not what is generated.
 fn is_read(path: &str) -> bool {

@@ -10,7 +10,7 @@ use rollcall::domain::Policy;
 use rollcall::store::{Backend, Store, StoreSettings};
 use secrecy::SecretString;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Connection as _, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
 use tempfile::TempDir;
 
 use crate::harness::postgres::Postgres;
@@ -105,6 +105,18 @@ impl Base {
         Ok(Applier::new(self.store().await?, policy, undertaker, max_component_events).await?)
     }
 
+    /// Ready to apply batches with other settings of the store.
+    pub async fn applier_on(&self, settings: &StoreSettings) -> Result<Applier> {
+        let undertaker = Undertaker {
+            subject_prefix: "dead".to_owned(),
+            stream: "USERS".to_owned(),
+        };
+        let policy = rollcall::wiring::policy(&Config::default());
+        self.store().await?.close().await;
+        let store = Store::open(settings).await?;
+        Ok(Applier::new(store, policy, undertaker, 100_000).await?)
+    }
+
     /// Ready to apply batches under the shipped policy.
     pub async fn applier(&self) -> Result<Applier> {
         self.applier_with(|_| {}).await
@@ -131,6 +143,24 @@ impl Base {
                 sqlx::query(sql).execute(&mut connection).await?.rows_affected()
             }
         })
+    }
+
+    /// Runs several statements past the code under test; `@name` stands for one of our tables.
+    pub async fn script(&self, sql: &str) -> Result<()> {
+        let sql = sqlx::raw_sql(AssertSqlSafe(self.named(sql)));
+        match self.which {
+            Which::Sqlite => sqlx::SqliteConnection::connect(&self.url)
+                .await?
+                .execute(sql)
+                .await
+                .map(drop),
+            Which::Postgres => sqlx::PgConnection::connect(&self.url)
+                .await?
+                .execute(sql)
+                .await
+                .map(drop),
+        }?;
+        Ok(())
     }
 
     /// The columns of the rows as text, times and truth values written the same on both databases, JSON without blanks.
