@@ -10,7 +10,7 @@ use backoff::{BackoffBuilder as _, ExponentialBuilder};
 use crate::apply::rebuild::{Mode, Repaired};
 use crate::apply::{Applier, Arrival, Givens, Settled};
 use crate::clock;
-use crate::envelope::Intake;
+use crate::domain::Outcome;
 use crate::failure::{self, Class};
 use crate::jetstream::{Broker, BrokerError, PullSettings, ReadSettings};
 use crate::reading::{End, InHand, Reading};
@@ -21,6 +21,8 @@ use crate::store::{OpenLetter, Store, StoreError};
 const PAGE: u32 = 200;
 /// Events per page, unless one history alone has more.
 const PAGE_EVENTS: u64 = 20_000;
+/// How long a broker that is away is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a page that others are in the way of is tried.
 const TRIES: usize = 20;
 
@@ -31,6 +33,8 @@ pub struct Summary {
     pub histories: u64,
     /// Those in which something was wrong.
     pub wrong: u64,
+    /// Those that could not be folded, because something stored of them cannot be read; the log says what.
+    pub unreadable: u64,
     /// Whether it was stopped before the end.
     pub stopped: bool,
 }
@@ -74,12 +78,39 @@ pub async fn all(
         let Some(last) = roots.last() else {
             return Ok(summary);
         };
-        let wrong = page(applier, &roots, mode).await?;
+        let wrong = match page(applier, &roots, mode).await {
+            Err(StoreError::Unreadable { .. }) => one_by_one(applier, &roots, mode, &mut summary).await?,
+            wrong => wrong?,
+        };
         summary.histories += roots.len() as u64;
         summary.wrong += wrong.len() as u64;
         tell(roots.len() as u64, &wrong);
         after = Some(last.clone());
     }
+}
+
+/// A page of which something cannot be read: the others are folded all the same.
+async fn one_by_one(
+    applier: &Arc<Applier>,
+    roots: &[String],
+    mode: Mode,
+    summary: &mut Summary,
+) -> Result<Vec<Repaired>, StoreError> {
+    let mut wrong = Vec::new();
+    for root in roots {
+        match page(applier, std::slice::from_ref(root), mode).await {
+            Err(error @ StoreError::Unreadable { .. }) => {
+                tracing::error!(
+                    error = failure::chain(&error),
+                    user = root,
+                    "this history is left as it is"
+                );
+                summary.unreadable += 1;
+            }
+            found => wrong.extend(found?),
+        }
+    }
+    Ok(wrong)
 }
 
 async fn next_page(store: &Store, after: Option<&str>) -> Result<Vec<String>, StoreError> {
@@ -126,13 +157,19 @@ where
             .await
             .unwrap_or(Err(StoreError::Died("it panicked")));
         match result {
-            Err(error) if failure::class(&error) == Class::Contended => match pauses.next() {
+            // What is stored oddly stays so, and what took too long would take as long again.
+            Err(error) if is_passing(&error) => match pauses.next() {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None => return Err(error),
             },
             result => return result,
         }
     }
+}
+
+fn is_passing(error: &StoreError) -> bool {
+    let fault = failure::fault(error);
+    fault.class == Class::Contended && fault.alone != Class::Event && !matches!(error, StoreError::Unreadable { .. })
 }
 
 /// A late event that was refused because its user's history was too long to be folded in passing.
@@ -151,56 +188,103 @@ impl Refused {
     }
 }
 
-/// The refused events whose messages the stream still holds, and how many it does not.
-///
-/// # Errors
-/// When the broker cannot be read.
-pub async fn refused(
-    broker: &Broker,
-    stream: &str,
-    intake: &Intake,
-    letters: Vec<OpenLetter>,
-) -> Result<(Vec<Refused>, u64), BrokerError> {
-    let (mut found, mut gone) = (Vec::new(), 0);
-    let reading = Reading {
-        stream,
-        intake,
-        batch_max: 1,
-    };
-    for letter in letters {
-        let settings = ReadSettings {
-            pull: PullSettings::default(),
-            patience: Duration::from_secs(30),
-        };
-        let sequence = letter.stream_sequence;
-        let mut messages = broker.stored_range(stream, sequence..=sequence, settings);
-        match reading.next(&mut messages, &Shutdown::default()).await {
-            Ok(batch) => found.extend(batch.into_iter().map(|in_hand| Refused {
-                message_id: letter.message_id.clone(),
-                in_hand,
-            })),
-            Err(End::Unreadable(error)) => return Err(error),
-            Err(End::Complete | End::Stopped | End::Unanswered(_)) => gone += 1,
-        }
-    }
-    Ok((found, gone))
+/// What became of refused events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TakenIn {
+    /// Applied now, and their dead letters resolved.
+    pub taken: u64,
+    /// Not applied: not asked for, or refused for another reason now.
+    pub left: u64,
+    /// Not applied, because the stream does not hold their messages any more.
+    pub lost: u64,
 }
 
-/// Applies refused events after all, each with its whole history, and marks their dead letters resolved.
-///
-/// # Errors
-/// When the database does not take one of them; those before it are done.
-pub async fn take_in(
-    applier: &Arc<Applier>,
-    store: &Store,
-    stream: &str,
-    refused: Vec<Refused>,
-) -> Result<u64, StoreError> {
-    let mut taken = 0;
-    for event in refused {
-        let event = Arc::new(event);
+/// Why refused events could not be taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeInError {
+    /// The broker cannot be read.
+    #[error("the message of a refused event cannot be read")]
+    Broker(#[from] BrokerError),
+    /// The database does not take it.
+    #[error("a refused event cannot be applied")]
+    Store(#[from] StoreError),
+}
+
+/// What refused events are taken in with.
+pub struct TakeIn<'a> {
+    /// Folds histories of any length.
+    pub applier: &'a Arc<Applier>,
+    /// The applier's store.
+    pub store: &'a Store,
+    /// Holds the messages.
+    pub broker: &'a Broker,
+    /// How messages are read.
+    pub reading: Reading<'a>,
+    /// Stops it between two events.
+    pub shutdown: &'a Shutdown,
+}
+
+impl TakeIn<'_> {
+    /// Applies the refused events that are `wanted`, each with its whole history, and marks their dead letters resolved.
+    ///
+    /// # Errors
+    /// When one of them cannot be read or applied; those before it are done.
+    pub async fn run(
+        &self,
+        letters: Vec<OpenLetter>,
+        wanted: impl Fn(&Refused) -> bool,
+    ) -> Result<TakenIn, TakeInError> {
+        let mut result = TakenIn::default();
+        for letter in letters {
+            if self.shutdown.soft.is_cancelled() {
+                result.left += 1;
+                continue;
+            }
+            let Some(event) = self.refused(letter).await? else {
+                result.lost += 1;
+                continue;
+            };
+            if wanted(&event) && self.apply(&Arc::new(event)).await? {
+                result.taken += 1;
+            } else {
+                result.left += 1;
+            }
+        }
+        Ok(result)
+    }
+
+    /// The event of a letter; None when the stream holds another message, or none, at its place.
+    async fn refused(&self, letter: OpenLetter) -> Result<Option<Refused>, BrokerError> {
+        let settings = ReadSettings {
+            pull: PullSettings::default(),
+            patience: PATIENCE,
+        };
+        let sequence = letter.stream_sequence;
+        let mut messages = self
+            .broker
+            .stored_range(self.reading.stream, sequence..=sequence, settings);
+        let in_hand = match self.reading.next(&mut messages, self.shutdown).await {
+            Ok(mut batch) => batch.pop(),
+            Err(End::Unreadable(error)) => return Err(error),
+            Err(End::Complete | End::Stopped | End::Unanswered(_)) => None,
+        };
+        // A stream that was made anew counts from 1 again.
+        let is_its = |in_hand: &InHand| {
+            let message = &in_hand.message;
+            let id = self.applier.undertaker.message_id(message.sequence, message.published);
+            id == letter.message_id
+        };
+        Ok(in_hand.filter(is_its).map(|in_hand| Refused {
+            message_id: letter.message_id,
+            in_hand,
+        }))
+    }
+
+    /// Whether it is in the ledger now, and not rejected there: what is rejected keeps its letter.
+    async fn apply(&self, event: &Arc<Refused>) -> Result<bool, StoreError> {
         let settled = again_while_contended(|| {
-            let (applier, event, stream) = (Arc::clone(applier), Arc::clone(&event), stream.to_owned());
+            let (applier, event) = (Arc::clone(self.applier), Arc::clone(event));
+            let stream = self.reading.stream.to_owned();
             async move {
                 let arrival = Arrival {
                     message: event.in_hand.incoming(&stream),
@@ -210,11 +294,22 @@ pub async fn take_in(
             }
         })
         .await?;
-        // What is rejected, or in conflict with another, has that for its letter now.
-        if let Some(Settled::Applied(_) | Settled::Ignored(_) | Settled::Duplicate) = settled.first() {
-            store.resolve(&[event.message_id.as_str()]).await?;
-            taken += 1;
+        let is_good = match settled.first() {
+            Some(Settled::Applied(_) | Settled::Ignored(_)) => true,
+            Some(Settled::Duplicate) => !self.is_rejected(event).await?,
+            Some(Settled::Rejected(_) | Settled::Dead(_)) | None => false,
+        };
+        if is_good {
+            self.store.resolve(&[event.message_id.as_str()]).await?;
         }
+        Ok(is_good)
     }
-    Ok(taken)
+
+    async fn is_rejected(&self, event: &Refused) -> Result<bool, StoreError> {
+        let Ok(envelope) = &event.in_hand.decoded else {
+            return Ok(false);
+        };
+        let entered = self.store.entered(&[(&envelope.event.source, &envelope.id)]).await?;
+        Ok(entered.iter().any(|entered| entered.outcome == Outcome::Rejected))
+    }
 }

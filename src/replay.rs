@@ -172,7 +172,10 @@ impl Replay<'_> {
                 Some(Err(error)) => error,
             };
             tries += 1;
-            let contended = match failure::class(&error) {
+            let fault = failure::fault(&error);
+            // What fails again and again without anybody in its way is that event's own fault.
+            let alone = part.len() == 1 && tries >= QUICK_TRIES;
+            let contended = match if alone { fault.alone } else { fault.class } {
                 Class::Contended => tries < QUICK_TRIES,
                 Class::Event if part.len() > 1 => return Tried::Cut,
                 // Judging takes probes and pauses; the worker does that, beside what goes on.

@@ -36,7 +36,7 @@ impl Batch<'_> {
     /// Folds and writes down the difference.
     pub(super) fn decide(&mut self, plan: &Plan, loaded: Loaded, terms: &mut Terms<'_>) -> Result<Decided, StoreError> {
         let mut decided = Decided {
-            stale_components: stale_components(plan, &loaded, terms.spacing),
+            stale_components: stale_components(plan, &loaded, terms.spacing, self),
             ..Decided::default()
         };
         let (late_rows, rows) = Loaded::split(loaded.rows, plan);
@@ -126,14 +126,20 @@ impl Batch<'_> {
     }
 }
 
-/// Components whose checkpoints stand for a part of them only, because others with a history have become one with them.
-fn stale_components(plan: &Plan, loaded: &Loaded, spacing: Spacing) -> Vec<String> {
+/// Components whose checkpoints stand for a part of them only, because others with a history have become one with them:
+/// one that is stored, or one that begins in this batch with events older than the component's newest.
+fn stale_components(plan: &Plan, loaded: &Loaded, spacing: Spacing, batch: &Batch<'_>) -> Vec<String> {
     let is_long = |root: &String| loaded.events_of(root) >= spacing.long_history();
     let united = plan.merged.iter().filter(|(lost, _)| loaded.events_of(lost) > 0);
-    let mut stale: BTreeSet<&String> = united
-        .flat_map(|(lost, kept)| [lost, kept])
-        .filter(|root| is_long(root))
-        .collect();
+    let mut stale: BTreeSet<&String> = united.flat_map(|(lost, kept)| [lost, kept]).collect();
+    for event in plan.fast.iter().filter_map(|event| batch.fresh_event(*event)) {
+        let kept = loaded.rows.get(&event.key).and_then(|row| plan.merged.get(&row.root));
+        let newest = kept.and_then(|kept| loaded.rows.get(kept)?.newest.as_ref());
+        if newest.is_some_and(|newest| event.position < *newest) {
+            stale.extend(kept);
+        }
+    }
+    stale.retain(|root| is_long(root));
     // Late components know their checkpoints by name.
     let late = plan.late.iter().flat_map(|late| &late.roots);
     late.for_each(|root| {

@@ -155,6 +155,7 @@ fn usable(late: &Planned, loaded: &Loaded, plan: &Plan, batch: &Batch<'_>, marks
     if plan.merged.contains_key(*root) {
         return None;
     }
-    let first = late.events.first().and_then(|event| batch.fresh_event(*event))?;
-    marks.iter().rev().find(|mark| mark.at < first.position).cloned()
+    let new = late.events.iter().filter_map(|event| batch.fresh_event(*event));
+    let first = new.map(|event| &event.position).min()?;
+    marks.iter().rev().find(|mark| mark.at < *first).cloned()
 }

@@ -2,7 +2,7 @@
 //!
 //! Goes the way of a batch: lock, load, fold, save, commit. Nothing here acknowledges, and no event enters the ledger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
@@ -42,7 +42,7 @@ pub struct Repaired {
     /// Customers that nobody should have.
     pub customers_removed: usize,
     /// Columns of public tables that were wrong, or attributes.
-    pub columns: std::collections::BTreeSet<&'static str>,
+    pub columns: BTreeSet<&'static str>,
     /// Internal rows that were wrong: keys and people whose rows are kept.
     pub internal: usize,
     /// Events of the ledger with another outcome or another policy than before.
@@ -88,6 +88,7 @@ impl Applier {
         givens: Givens<'_>,
     ) -> Result<Vec<Repaired>, StoreError> {
         let mut tx = session.begin().await?;
+        tx.take_your_time().await?;
         let mut terms = Terms {
             policy: &self.policy,
             policy_id: self.policy_id,
@@ -101,10 +102,11 @@ impl Applier {
             folded.push(fold(component, &terms));
         }
         let actual = actual_rows(&mut tx, &folded).await?;
+        let foreign = foreign_rows(&mut tx, &folded, &actual).await?;
         let mut decided = Decided::default();
         let mut wrong = Vec::new();
         for (folded, actual) in folded.into_iter().zip(&actual) {
-            let repaired = decide(folded, actual, &mut terms, &mut decided)?;
+            let repaired = decide(folded, actual, &foreign, &mut terms, &mut decided)?;
             if repaired.is_something() {
                 wrong.push(repaired);
             }
@@ -203,9 +205,27 @@ async fn actual_rows(tx: &mut Tx<'_>, folded: &[Folded]) -> Result<Vec<Actual>, 
     Ok(actual)
 }
 
+/// Rows that stand under a user of ours and belong to somebody else. There are hardly ever any to ask for.
+async fn foreign_rows(tx: &mut Tx<'_>, folded: &[Folded], actual: &[Actual]) -> Result<BTreeSet<Uuid>, StoreError> {
+    let ours: BTreeSet<Uuid> = folded
+        .iter()
+        .flat_map(|folded| folded.stored.row_names().chain(folded.refolded.world.row_names()))
+        .collect();
+    let there = actual.iter().flat_map(|actual| {
+        let profiles = actual.profiles.iter().map(|profile| profile.row.profile_id);
+        profiles.chain(actual.customers.iter().map(|customer| customer.customer_id))
+    });
+    let surplus: Vec<Uuid> = there.filter(|id| !ours.contains(id)).collect();
+    if surplus.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    Ok(tx.named_by_somebody(&surplus).await?.into_iter().collect())
+}
+
 fn decide(
     folded: Folded,
     actual: &Actual,
+    foreign: &BTreeSet<Uuid>,
     terms: &mut Terms<'_>,
     decided: &mut Decided,
 ) -> Result<Repaired, StoreError> {
@@ -232,7 +252,7 @@ fn decide(
     domain::name_rows(&mut refolded.world, terms.mint);
     let plan = plan(&component, events);
     let mut difference = domain::difference(&component.rows, &stored, &refolded.world, &plan);
-    repair(&mut difference, actual, &refolded.world, terms.policy);
+    repair(&mut difference, actual, &refolded.world, terms.policy, foreign);
     repaired.count(&difference);
     extend(&mut decided.difference, difference);
     Ok(repaired)

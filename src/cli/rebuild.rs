@@ -13,7 +13,8 @@ use crate::apply::rebuild::{Mode, Repaired};
 use crate::config::Config;
 use crate::domain::Reason;
 use crate::jetstream;
-use crate::rebuild::{self, Summary};
+use crate::reading::Reading;
+use crate::rebuild::{self, Refused, Summary, TakeIn, TakenIn};
 use crate::shutdown::Shutdown;
 use crate::store::Store;
 use crate::wiring;
@@ -59,6 +60,15 @@ struct Total {
 
 pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
     let shutdown = Shutdown::on_signals(config.worker.grace).context("signals cannot be listened for")?;
+    tokio::select! {
+        biased;
+        // What is at work is committed or it is not.
+        () = shutdown.hard.cancelled() => Ok(ExitCode::FAILURE),
+        code = rebuild(args, config, &shutdown) => code,
+    }
+}
+
+async fn rebuild(args: &Args, config: &Config, shutdown: &Shutdown) -> anyhow::Result<ExitCode> {
     let store = Store::open(&wiring::store(config)).await?;
     tables_are_current(&store).await?;
     let applier = Applier::new(
@@ -70,10 +80,10 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     .await?;
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Repair };
     let applier = Arc::new(applier);
-    let late = take_in(args, config, &applier, &store).await?;
+    let late = take_in(args, config, &applier, &store, shutdown).await?;
     let summary = match &args.whom.user {
         Some(user) => one(args, config, &applier, &store, user, mode).await?,
-        None => Some(all(args, &applier, &store, mode, &shutdown).await?),
+        None => Some(all(args, &applier, &store, mode, shutdown).await?),
     };
     let strangers = if args.whom.all {
         store.count_strangers().await?
@@ -100,7 +110,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
             ))?;
         }
     }
-    let failed = summary.stopped || (args.dry_run && summary.wrong > 0);
+    let failed = summary.stopped || summary.unreadable > 0 || (args.dry_run && summary.wrong > 0);
     Ok(ExitCode::from(u8::from(failed)))
 }
 
@@ -143,7 +153,13 @@ impl Late {
 }
 
 /// Applies what was refused as too large; the broker is asked only when there is such a thing.
-async fn take_in(args: &Args, config: &Config, applier: &Arc<Applier>, store: &Store) -> anyhow::Result<Late> {
+async fn take_in(
+    args: &Args,
+    config: &Config,
+    applier: &Arc<Applier>,
+    store: &Store,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Late> {
     let letters = store.open_letters(Reason::ComponentTooLarge).await?;
     if letters.is_empty() || args.dry_run {
         return Ok(Late {
@@ -151,20 +167,34 @@ async fn take_in(args: &Args, config: &Config, applier: &Arc<Applier>, store: &S
             ..Late::default()
         });
     }
+    let keys: Option<BTreeSet<String>> = match &args.whom.user {
+        Some(user) => {
+            let (keys, _) = store.component(&key_of(config, user)).await?;
+            Some(keys.into_iter().map(|row| row.key).collect())
+        }
+        None => None,
+    };
     let broker = jetstream::connect(&wiring::broker(config)).await?;
-    let stream = &config.consumer.stream;
-    let (mut found, lost) = rebuild::refused(&broker, stream, &wiring::intake(config), letters).await?;
+    let with = TakeIn {
+        applier,
+        store,
+        broker: &broker,
+        reading: Reading {
+            stream: &config.consumer.stream,
+            intake: &wiring::intake(config),
+            batch_max: 1,
+        },
+        shutdown,
+    };
+    let wanted = |refused: &Refused| {
+        let keys = keys.as_ref();
+        keys.is_none_or(|keys| refused.keys().any(|key| keys.contains(key)))
+    };
+    let TakenIn { taken, left, lost } = with.run(letters, wanted).await?;
     broker.close().await;
-    let all = found.len() as u64;
-    if let Some(user) = &args.whom.user {
-        let (keys, _) = store.component(&key_of(config, user)).await?;
-        let keys: BTreeSet<&str> = keys.iter().map(|row| row.key.as_str()).collect();
-        found.retain(|refused| refused.keys().any(|key| keys.contains(key)));
-    }
-    let taken_in = rebuild::take_in(applier, store, stream, found).await?;
     Ok(Late {
-        taken_in,
-        waiting: all - taken_in,
+        taken_in: taken,
+        waiting: left,
         lost,
     })
 }
@@ -194,7 +224,7 @@ async fn one(
     Ok(Some(Summary {
         histories: 1,
         wrong: wrong.len() as u64,
-        stopped: false,
+        ..Summary::default()
     }))
 }
 
@@ -264,6 +294,7 @@ fn in_words(summary: Summary, dry_run: bool) -> String {
     let Summary {
         histories,
         wrong,
+        unreadable,
         stopped,
     } = summary;
     let found = match (wrong, dry_run) {
@@ -271,10 +302,14 @@ fn in_words(summary: Summary, dry_run: bool) -> String {
         (_, true) => format!("{wrong} not as the ledger says; nothing was changed"),
         (_, false) => format!("{wrong} were not as the ledger says and are put right"),
     };
+    let odd = match unreadable {
+        0 => String::new(),
+        some => format!("; {some} cannot be read and are left as they are"),
+    };
     let end = if stopped {
         "; stopped before the end, run it again"
     } else {
         ""
     };
-    format!("{histories} histories folded again: {found}{end}")
+    format!("{histories} histories folded again: {found}{odd}{end}")
 }

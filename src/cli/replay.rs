@@ -304,6 +304,8 @@ fn ended(args: &Args, end: End, next: u64, range: Range) -> anyhow::Result<ExitC
         format!("rollcall replay --from {next} --until {}{dry}", range.last)
     };
     match end {
+        // Stopped when everything was done already.
+        End::Stopped if next > range.last => Ok(ExitCode::SUCCESS),
         End::Complete => Ok(ExitCode::SUCCESS),
         End::Stopped => {
             if !args.json {

@@ -40,7 +40,7 @@ pub struct Plan {
 pub struct Planned {
     /// The stored roots that it is made of.
     pub roots: BTreeSet<String>,
-    /// Its new events, in position order.
+    /// Its new events, in no particular order.
     pub events: Vec<usize>,
 }
 

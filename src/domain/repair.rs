@@ -4,6 +4,7 @@
 //! synchronised, and display names where configuration leaves them to it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
 
 use super::diff::Difference;
 use super::policy::{DisplayOwner, Policy};
@@ -84,7 +85,9 @@ pub fn adopt(world: &mut World, actual: &Actual) {
 }
 
 /// Replaces what a difference says of public rows by what has to be done to the rows as they are.
-pub fn repair(difference: &mut Difference, actual: &Actual, new: &World, policy: &Policy) {
+///
+/// Rows in `foreign` belong to people elsewhere, under a wrong user: they step aside and are put right with their person.
+pub fn repair(difference: &mut Difference, actual: &Actual, new: &World, policy: &Policy, foreign: &BTreeSet<Uuid>) {
     let mut profiles: BTreeMap<_, &ActualProfile> = actual
         .profiles
         .iter()
@@ -105,7 +108,13 @@ pub fn repair(difference: &mut Difference, actual: &Actual, new: &World, policy:
             None => difference.new_profiles.push(row),
         }
     }
-    difference.gone_profiles.extend(profiles.into_keys());
+    for (id, was) in profiles {
+        if foreign.contains(&id) {
+            difference.profiles.push(aside(was));
+        } else {
+            difference.gone_profiles.push(id);
+        }
+    }
     let mut customers: BTreeMap<_, &CustomerRow> = actual
         .customers
         .iter()
@@ -126,7 +135,34 @@ pub fn repair(difference: &mut Difference, actual: &Actual, new: &World, policy:
             None => difference.new_customers.push(row),
         }
     }
-    difference.gone_customers.extend(customers.into_keys());
+    for (id, was) in customers {
+        if foreign.contains(&id) {
+            let mut row = was.clone();
+            row.user_id = out_of_the_way(&was.user_id, id);
+            difference.customers.extend(CustomerChange::between(was, row));
+        } else {
+            difference.gone_customers.push(id);
+        }
+    }
+}
+
+fn aside(was: &ActualProfile) -> ProfileChange {
+    let mut row = was.row.clone();
+    row.user_id = out_of_the_way(&row.user_id, row.profile_id);
+    ProfileChange {
+        old_user_id: was.row.user_id.clone(),
+        old_departed: was.row.deleted_at.is_some(),
+        row,
+        // Only the user.
+        changed: 1,
+        unset: Vec::new(),
+        set: serde_json::Map::new(),
+    }
+}
+
+/// As the store moves rows aside that stand where another wants to go.
+fn out_of_the_way(user: &str, id: Uuid) -> String {
+    format!("{user} {id}")
 }
 
 fn profile_repair(was: &ActualProfile, mut row: ProfileRow, policy: &Policy) -> Option<ProfileChange> {

@@ -227,7 +227,7 @@ pub(super) struct ProfileTexts<'r> {
 
 impl ProfileTexts<'_> {
     /// The row with these texts in it; what no fold writes is marked.
-    pub(super) fn actual(self, row: ProfileRow) -> Result<ActualProfile, StoreError> {
+    pub(super) fn actual(self, row: ProfileRow) -> ActualProfile {
         let mut odd = 0;
         let mut mark = |column: &str| {
             let bit = PROFILE_COLUMNS.iter().position(|name| *name == column);
@@ -245,7 +245,8 @@ impl ProfileTexts<'_> {
         if degraded.is_none() {
             mark("degraded");
         }
-        let attributes = serde_json::from_str(self.attributes).map_err(|error| no_json("attributes", &error))?;
+        // They are the application's: what is no object there is not ours to mind.
+        let attributes = serde_json::from_str(self.attributes).unwrap_or_default();
         let row = ProfileRow {
             status: status.unwrap_or(row.status),
             created_via: created_via.map_or("", Via::name),
@@ -253,7 +254,7 @@ impl ProfileTexts<'_> {
             attributes,
             ..row
         };
-        Ok(ActualProfile { row, odd })
+        ActualProfile { row, odd }
     }
 }
 
@@ -262,11 +263,9 @@ pub(super) fn micros(time: OffsetDateTime) -> i64 {
     (time.unix_timestamp_nanos() / 1_000) as i64
 }
 
-/// Microseconds since 1970 of an instant as SQLite has it.
-pub(super) fn micros_of(text: &str) -> Result<i64, StoreError> {
-    OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339)
-        .map(micros)
-        .map_err(|_| unreadable("time", "it is none"))
+/// Microseconds since 1970 of an instant as SQLite has it; what is none is like no instant that a fold writes.
+pub(super) fn micros_of(text: &str) -> i64 {
+    OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).map_or(i64::MIN, micros)
 }
 
 /// The column `message` of an event that waits. JSON, because PostgreSQL could not keep every subject as it is.

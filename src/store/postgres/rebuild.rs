@@ -29,6 +29,25 @@ const CUSTOMERS: &str = "SELECT c.customer_id, c.user_id, c.organization_id, c.p
     FROM unnest($2::text[]) AS u (key) JOIN @customers c ON c.user_id = u.key AND c.deleted_at IS NULL";
 
 impl Tx<'_> {
+    pub(in super::super) async fn named_by_somebody(&mut self, rows: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
+        let sql = self.sql(
+            "SELECT u.id FROM unnest($1::uuid[]) AS u (id) \
+             WHERE EXISTS (SELECT 1 FROM @keys k WHERE strpos(k.state, u.id::text) > 0) \
+             OR EXISTS (SELECT 1 FROM @departed d WHERE strpos(d.state, u.id::text) > 0)",
+        );
+        Ok(sqlx::query_scalar(sql).bind(rows).fetch_all(&mut *self.inner).await?)
+    }
+
+    pub(in super::super) async fn take_your_time(&mut self) -> Result<(), StoreError> {
+        for sql in [
+            "SET LOCAL statement_timeout = 0",
+            "SET LOCAL idle_in_transaction_session_timeout = 0",
+        ] {
+            sqlx::query(self.sql(sql)).execute(&mut *self.inner).await?;
+        }
+        Ok(())
+    }
+
     pub(in super::super) async fn profiles(
         &mut self,
         ids: &[Uuid],
@@ -122,7 +141,7 @@ fn profile_row(row: &PgRow) -> Result<ActualProfile, StoreError> {
         created_via: row.try_get(16)?,
         attributes: row.try_get(21)?,
     };
-    texts.actual(crate::domain::ProfileRow {
+    Ok(texts.actual(crate::domain::ProfileRow {
         profile_id: row.try_get(0)?,
         user_id: row.try_get(1)?,
         profile_type: row.try_get(2)?,
@@ -147,7 +166,7 @@ fn profile_row(row: &PgRow) -> Result<ActualProfile, StoreError> {
         created_via: "",
         attributes: serde_json::Map::new(),
         synchronised: serde_json::Map::new(),
-    })
+    }))
 }
 
 fn customer_row(row: &PgRow) -> Result<CustomerRow, StoreError> {

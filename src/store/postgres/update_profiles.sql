@@ -18,7 +18,9 @@ UPDATE @profiles p SET
     updated_at = CASE WHEN u.changed & 65536 <> 0 THEN u.updated_at ELSE p.updated_at END,
     version = CASE WHEN u.changed & 131072 <> 0 THEN u.version ELSE p.version END,
     deleted_at = CASE WHEN u.changed & 262144 <> 0 THEN u.deleted_at ELSE p.deleted_at END,
-    attributes = (p.attributes - ARRAY(SELECT jsonb_array_elements_text(u.unset::jsonb))) || u.put::jsonb
+    attributes = CASE WHEN jsonb_typeof(p.attributes) = 'object'
+        THEN (p.attributes - ARRAY(SELECT jsonb_array_elements_text(u.unset::jsonb))) || u.put::jsonb
+        ELSE p.attributes END
 FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::boolean[], $6::text[], $7::text[], $8::text[],
     $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::uuid[], $16::text[],
     $17::text[], $18::timestamptz[], $19::timestamptz[], $20::bigint[], $21::timestamptz[], $22::text[],

@@ -236,7 +236,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// A letter that was written before is not sent again; if it was resolved since, it is open again.
+    /// A letter that was written before for the same reason is not sent again; if it was resolved since, it is open again.
     pub(super) async fn save_letters(&mut self, letters: &[Letter]) -> Result<(), StoreError> {
         if letters.is_empty() {
             return Ok(());
@@ -244,8 +244,10 @@ impl Tx<'_> {
         let ids = column!(letters, letter => letter.message_id.as_str());
         let sql = self.sql(
             "INSERT INTO @outbox (message_id, subject, headers, payload) \
-             SELECT u.* FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[]) AS u (id, subject, headers, payload) \
-             WHERE NOT EXISTS (SELECT 1 FROM @dead_letters d WHERE d.message_id = u.id) \
+             SELECT u.id, u.subject, u.headers, u.payload \
+             FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::text[]) \
+             AS u (id, subject, headers, payload, reason) \
+             WHERE NOT EXISTS (SELECT 1 FROM @dead_letters d WHERE d.message_id = u.id AND d.reason = u.reason) \
              ON CONFLICT (message_id) DO NOTHING",
         );
         sqlx::query(sql)
@@ -253,12 +255,14 @@ impl Tx<'_> {
             .bind(column!(letters, letter => letter.subject.as_str()))
             .bind(try_column!(letters, letter => columns::headers_text(&letter.headers)))
             .bind(column!(letters, letter => letter.payload.as_slice()))
+            .bind(column!(letters, letter => letter.reason.name()))
             .execute(&mut *self.inner)
             .await?;
         let sql = self.sql(
             "INSERT INTO @dead_letters (message_id, reason, stream_sequence, source, event_id, error) \
              SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[]) \
-             ON CONFLICT (message_id) DO UPDATE SET resolved_at = NULL",
+             ON CONFLICT (message_id) DO UPDATE SET resolved_at = NULL, reason = excluded.reason, \
+             error = excluded.error",
         );
         sqlx::query(sql)
             .bind(&ids)

@@ -18,7 +18,8 @@ UPDATE @profiles AS p SET
     updated_at = CASE WHEN u.changed & 65536 <> 0 THEN u.updated_at ELSE p.updated_at END,
     version = CASE WHEN u.changed & 131072 <> 0 THEN u.version ELSE p.version END,
     deleted_at = CASE WHEN u.changed & 262144 <> 0 THEN u.deleted_at ELSE p.deleted_at END,
-    attributes = json_patch(json_patch(p.attributes, u.removed), u.put)
+    attributes = CASE WHEN json_type(p.attributes) = 'object'
+        THEN json_patch(json_patch(p.attributes, u.removed), u.put) ELSE p.attributes END
 FROM (
     SELECT
         value ->> 0 AS profile_id,

@@ -119,7 +119,8 @@ impl Tx<'_> {
         self.run(
             "INSERT INTO @outbox (message_id, subject, headers, payload) \
              SELECT u.value ->> 0, u.value ->> 1, u.value ->> 2, unhex(u.value ->> 3) FROM json_each(?1) AS u \
-             WHERE NOT EXISTS (SELECT 1 FROM @dead_letters d WHERE d.message_id = u.value ->> 0) \
+             WHERE NOT EXISTS (SELECT 1 FROM @dead_letters d WHERE d.message_id = u.value ->> 0 \
+             AND d.reason = u.value ->> 4) \
              ON CONFLICT (message_id) DO NOTHING",
             letters,
             |letter| {
@@ -128,7 +129,8 @@ impl Tx<'_> {
                     letter.message_id,
                     letter.subject,
                     headers,
-                    hex(&letter.payload)
+                    hex(&letter.payload),
+                    letter.reason.name()
                 ]))
             },
         )
@@ -136,7 +138,8 @@ impl Tx<'_> {
         self.run(
             "INSERT INTO @dead_letters (message_id, reason, stream_sequence, source, event_id, error) \
              SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 \
-             FROM json_each(?1) WHERE true ON CONFLICT (message_id) DO UPDATE SET resolved_at = NULL",
+             FROM json_each(?1) WHERE true ON CONFLICT (message_id) DO UPDATE SET resolved_at = NULL, \
+             reason = excluded.reason, error = excluded.error",
             letters,
             |letter| {
                 let (source, id) = letter.identity.as_ref().map(|(source, id)| (source, id)).unzip();

@@ -86,6 +86,13 @@ impl Shelf {
                 self.checkpoints.remove(kept);
             }
         }
+        for event in plan.fast.iter().map(|index| &events[*index]) {
+            let kept = plan.merged.get(&rows[&event.key].root);
+            let newest = kept.and_then(|kept| rows[kept].newest.as_ref());
+            if newest.is_some_and(|newest| event.position < *newest) {
+                kept.map(|kept| self.checkpoints.remove(kept));
+            }
+        }
         let mut changes = vec![self.fast(&fast_rows, &events, &plan, policy)];
         paths.fast += plan.fast.len() as u64;
         for late in &plan.late {
@@ -149,7 +156,9 @@ impl Shelf {
             .cloned()
             .collect();
         let stored = World::from_rows(rows.values(), departed);
-        let (root, mut checkpoints) = self.checkpoints_before(rows, late, &events[late.events[0]], plan);
+        let new = late.events.iter().map(|index| &events[*index]);
+        let first = new.min_by_key(|event| &event.position).expect("something is late");
+        let (root, mut checkpoints) = self.checkpoints_before(rows, late, first, plan);
         let base = checkpoints.last().cloned();
         let known = self.ledger.extract_if(.., |_, (entry, _)| {
             let is_in_base = base.as_ref().is_some_and(|base| entry.event.position <= base.at);

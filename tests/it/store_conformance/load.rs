@@ -10,6 +10,7 @@ on_both!(
     many_late_events_of_a_long_history,
     checkpoints_are_few_and_follow_their_component,
     a_chain_of_renames_makes_one_component,
+    a_key_that_begins_and_unites_in_one_batch_makes_checkpoints_stale,
 );
 
 const LONG: i64 = 4_000;
@@ -142,5 +143,42 @@ async fn a_chain_of_renames_makes_one_component(mut base: Base) -> Result<()> {
     Tables::read(&third)
         .await?
         .assert_same(&expected, "the last first, in batches");
+    Ok(())
+}
+
+/// The first events of a key, older than a checkpoint, come with the rename that makes them a part of its component.
+async fn a_key_that_begins_and_unites_in_one_batch_makes_checkpoints_stale(mut base: Base) -> Result<()> {
+    let (known, late) = long_story();
+    let mut union = Stream::new();
+    union.say("created", "b", 1, json!({"user_id": "ben"})).say(
+        "renamed",
+        "r",
+        10 * LONG,
+        json!({"user_id": "ada", "new_user_id": "ben"}),
+    );
+    for with_the_union in [false, true] {
+        let (base, expected) = (base.another()?, base.another()?);
+        let applier = base.applier().await?;
+        apply_cut(&applier, &known, 2_000).await?;
+        apply(&applier, &late.messages[..1]).await?;
+        assert!(base.number("count(*)", "@checkpoints").await? > 0);
+        let mut batches = union.messages.clone();
+        if with_the_union {
+            batches.push(late.messages[1].clone());
+        } else {
+            apply(&applier, &batches).await?;
+            batches = vec![late.messages[1].clone()];
+        }
+        apply(&applier, &batches).await?;
+        apply(&applier, &late.messages[2..3]).await?;
+
+        let all = [&known.messages[..], &union.messages[..], &late.messages[..3]].concat();
+        apply(&expected.applier().await?, &all).await?;
+        let expected = Tables::read(&expected).await?;
+        Tables::read(&base)
+            .await?
+            .assert_same(&expected, &format!("late with the union: {with_the_union}"));
+        assert_eq!(base.number("count(*)", "@profiles").await?, 2);
+    }
     Ok(())
 }

@@ -18,6 +18,8 @@ on_both!(
     internal_rows_are_put_right,
     a_changed_configuration_reaches_those_who_are_there,
     rows_of_the_departed_are_put_right,
+    odd_values_are_put_right_or_left_to_their_owner,
+    a_row_under_a_wrong_user_is_not_lost,
 );
 
 /// Three users: one with two memberships and an alias, one plain, one deleted.
@@ -260,5 +262,49 @@ async fn rows_of_the_departed_are_put_right(base: Base) -> Result<()> {
     assert_eq!(found.len(), 1);
     Tables::read(&base).await?.assert_same(&before, "after the repair");
     assert_eq!(base.number("count(*)", "@departed").await?, 1);
+    Ok(())
+}
+
+async fn odd_values_are_put_right_or_left_to_their_owner(base: Base) -> Result<()> {
+    let applier = base.applier().await?;
+    apply(&applier, &story().messages).await?;
+    base.execute("UPDATE @profiles SET attributes = '[]', degraded = '7' WHERE user_id = 'ben'")
+        .await?;
+    if base.which == crate::world::Which::Sqlite {
+        base.execute(
+            "UPDATE @profiles SET created_at = '2020-03-01 00:05:00', customer_id = 'x' WHERE user_id = 'ben'",
+        )
+        .await?;
+    }
+    let found = rebuild(&applier, &["ben"], Mode::Repair).await?;
+    assert!(found[0].columns.contains("degraded"), "{found:?}");
+    let row = base
+        .line(
+            &["attributes", "degraded", "created_at", "customer_id"],
+            "@profiles WHERE user_id = 'ben'",
+        )
+        .await?;
+    assert_eq!(row, "[] [] 2020-03-01T00:05:00.000000Z -");
+    Ok(())
+}
+
+async fn a_row_under_a_wrong_user_is_not_lost(base: Base) -> Result<()> {
+    let applier = base.applier().await?;
+    apply(&applier, &story().messages).await?;
+    base.execute("UPDATE @profiles SET attributes = '{\"mine\": 1}'")
+        .await?;
+    let before = Tables::read(&base).await?;
+    base.execute("UPDATE @profiles SET user_id = 'elsewhere' WHERE user_id = 'ada2'")
+        .await?;
+    base.execute("UPDATE @profiles SET user_id = 'ada2' WHERE user_id = 'ben'")
+        .await?;
+    rebuild(&applier, &["ada"], Mode::Repair).await?;
+    assert_eq!(
+        base.number("count(*)", "@profiles").await?,
+        2,
+        "Ben's row stepped aside"
+    );
+    rebuild(&applier, &["ben"], Mode::Repair).await?;
+    Tables::read(&base).await?.assert_same(&before, "after both repairs");
     Ok(())
 }

@@ -51,10 +51,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "rebuild",
         &[
+            "domain",
             "jetstream",
             "clock",
             "shutdown",
-            "envelope",
             "store",
             "failure",
             "apply",
