@@ -13,6 +13,7 @@ pub mod domain;
 pub mod envelope;
 pub mod explain;
 pub mod failure;
+pub mod http;
 pub mod jetstream;
 pub mod outbox;
 pub mod reading;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use backoff::{BackoffBuilder as _, ExponentialBuilder};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +14,7 @@ use super::{Setup, print_json, say};
 use crate::apply::Applier;
 use crate::config::Config;
 use crate::failure;
+use crate::http::health::{self, Health};
 use crate::jetstream::{self, Broker, BrokerError};
 use crate::outbox::Relay;
 use crate::shutdown::Shutdown;
@@ -40,6 +42,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
     let shutdown = Shutdown::on_signals(config.worker.grace).context("signals cannot be listened for")?;
+    let health = listen(config, &shutdown).await?;
     let Some((broker, store)) = ready(config, &shutdown).await? else {
         return Ok(ExitCode::SUCCESS);
     };
@@ -71,6 +74,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     let until = if args.drain { Until::Drained } else { Until::Stopped };
     let settings = wiring::worker(config, until);
     let gauges = Gauges::new(store.clone(), config.worker.kill_switch);
+    health.at_work(broker.clone(), gauges.clone());
     let counts = worker::run(
         &broker,
         Arc::new(applier),
@@ -106,6 +110,19 @@ pub(super) fn relay(config: &Config, broker: &Broker, store: &Store) -> Relay {
         batch: config.outbox.batch as u32,
         poll: config.outbox.poll,
     }
+}
+
+/// Answers questions about health from the start on, where it is configured.
+async fn listen(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Arc<Health>> {
+    let health = Arc::new(Health::default());
+    if let Some(address) = config.http.listen {
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on {address}, which is \"listen\" in [http]"))?;
+        tracing::info!(address = %listener.local_addr()?, "answering questions about health");
+        tokio::spawn(health::serve(listener, Arc::clone(&health), shutdown.hard.clone()));
+    }
+    Ok(health)
 }
 
 /// Connects to both sides, waiting for what is merely away. None when we are stopped before.

@@ -25,6 +25,7 @@ pub(super) struct Config {
     pub source: Vec<Source>,
     pub dead_letters: DeadLetters,
     pub outbox: Outbox,
+    pub http: Http,
     pub telemetry: Telemetry,
 }
 
@@ -248,6 +249,12 @@ impl Default for Outbox {
             batch: 100,
         }
     }
+}
+
+#[derive(Debug, Clone, PartialEq, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Http {
+    pub listen: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]

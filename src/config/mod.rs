@@ -57,6 +57,8 @@ pub struct Config {
     pub dead_letters: DeadLetters,
     /// The relay of outgoing messages.
     pub outbox: Outbox,
+    /// What the worker says over HTTP.
+    pub http: Http,
     /// Logs.
     pub telemetry: Telemetry,
 }
@@ -260,6 +262,13 @@ pub struct Outbox {
     pub batch: usize,
 }
 
+/// `[http]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http {
+    /// Where health is asked for; `None` for nowhere.
+    pub listen: Option<std::net::SocketAddr>,
+}
+
 /// `[telemetry]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Telemetry {
@@ -340,6 +349,7 @@ fn high(low: low::Config, check: &mut Check<'_>) -> Config {
         sources: profiles::sources(check, low.source, &worker),
         dead_letters: streams::dead_letters(check, low.dead_letters, &consumer),
         outbox: streams::outbox(check, &low.outbox),
+        http: streams::http(check, &low.http),
         telemetry: streams::telemetry(check, low.telemetry),
         consumer,
         worker,

@@ -18,7 +18,7 @@ pub(super) struct Section {
 }
 
 /// Every section, in the order of `config.toml`.
-pub(super) static SECTIONS: [Section; 10] = [
+pub(super) static SECTIONS: [Section; 11] = [
     once::<low::Nats>("nats"),
     once::<low::Consumer>("consumer"),
     once::<low::Store>("store"),
@@ -34,6 +34,7 @@ pub(super) static SECTIONS: [Section; 10] = [
     },
     once::<low::DeadLetters>("dead_letters"),
     once::<low::Outbox>("outbox"),
+    once::<low::Http>("http"),
     once::<low::Telemetry>("telemetry"),
 ];
 

@@ -1,4 +1,4 @@
-//! `[consumer]`, `[worker]`, `[dead_letters]`, `[outbox]` and `[telemetry]`.
+//! `[consumer]`, `[worker]`, `[dead_letters]`, `[outbox]`, `[http]` and `[telemetry]`.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 use super::check::Check;
 use super::low::Interval;
 use super::problem::At;
-use super::{Consumer, DeadLetters, Outbox, Telemetry, Worker, low, names};
+use super::{Consumer, DeadLetters, Http, Outbox, Telemetry, Worker, low, names};
 
 const YEAR: Duration = Duration::from_hours(24 * 365);
 /// The shortest window and age that the server accepts.
@@ -109,6 +109,20 @@ pub(super) fn outbox(check: &mut Check<'_>, low: &low::Outbox) -> Outbox {
         ),
         batch: check.number(at("batch"), low.batch, 1..=10_000),
     }
+}
+
+/// Checks `[http]`.
+pub(super) fn http(check: &mut Check<'_>, low: &low::Http) -> Http {
+    let at = At::new("http", "listen");
+    let listen = low.listen.as_deref().and_then(|text| {
+        let address = text.parse().ok();
+        if address.is_none() {
+            let remedy = "give an address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"";
+            check.report(at, format_args!("is {text:?}"), remedy);
+        }
+        address
+    });
+    Http { listen }
 }
 
 /// Checks `[telemetry]`.

@@ -15,6 +15,7 @@ use async_nats::jetstream::consumer::{Consumer, FromConsumer, Info as ConsumerIn
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 
 use super::Broker;
 use super::delivery::Delivery;
@@ -168,6 +169,9 @@ impl Deliveries {
             };
             match happening {
                 Happening::Item(Some(Ok(message))) => {
+                    if self.troubles > 0 {
+                        self.target.broker.link.signals.disturbed.send_replace(None);
+                    }
                     self.troubles = 0;
                     if let Some(delivery) = Delivery::from_message(message) {
                         return Ok(delivery);
@@ -206,6 +210,12 @@ impl Deliveries {
     /// Decides what an error item means: carry on with the same subscription, or look again from the start.
     fn trouble(&mut self, kind: MessagesErrorKind, error: &MessagesError) {
         self.troubles += 1;
+        self.target
+            .broker
+            .link
+            .signals
+            .disturbed
+            .send_replace(Some(Instant::now()));
         let in_a_row = self.troubles;
         let Target { stream, durable, .. } = &self.target;
         if in_a_row == 1 {

@@ -10,6 +10,7 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::context::ContextBuilder;
 use async_nats::{Client, Event, ServerError};
 use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
 
 use super::connect::{ConnectSettings, open_client};
 use super::error::{BrokerError, chain};
@@ -24,6 +25,8 @@ pub(super) struct Signals {
     pub(super) trouble: watch::Sender<Option<String>>,
     /// Counts lost connections.
     pub(super) losses: watch::Sender<u64>,
+    /// When a request for messages last met silence or an error.
+    pub(super) disturbed: watch::Sender<Option<Instant>>,
 }
 
 /// One client, alive or dead.
@@ -60,6 +63,7 @@ impl Link {
         let signals = Signals {
             trouble: watch::Sender::new(None),
             losses: watch::Sender::new(0),
+            disturbed: watch::Sender::new(None),
         };
         let client = open_client(settings, &signals).await?;
         Ok(Self {

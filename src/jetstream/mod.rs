@@ -40,6 +40,8 @@ pub use version::{ADVISED, OLDEST, Version, judge_version};
 
 /// What calls without parameters send; the server refuses `null`.
 const NO_PARAMETERS: NoParameters = NoParameters {};
+/// A server that is silent for longer is complained about again within this time.
+const DISTURBANCE: Duration = Duration::from_secs(5);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Serialize)]
@@ -102,6 +104,12 @@ impl Broker {
     /// True while the connection stands.
     pub fn is_connected(&self) -> bool {
         self.link.live().client.connection_state() == async_nats::connection::State::Connected
+    }
+
+    /// True while requests for messages meet silence: a frozen server is noticed so long before its connection is given up.
+    pub fn is_disturbed(&self) -> bool {
+        let disturbed = *self.link.signals.disturbed.borrow();
+        disturbed.is_some_and(|last| last.elapsed() < DISTURBANCE)
     }
 
     /// The last complaint of server or client since the connection was made, for readiness and logs.

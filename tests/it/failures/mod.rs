@@ -5,6 +5,7 @@ mod crash_loop;
 mod isolation;
 mod kill_switch;
 mod near_limit;
+mod readiness;
 mod stops;
 
 use std::time::Duration;

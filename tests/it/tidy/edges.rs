@@ -33,6 +33,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "apply",
         ],
     ),
+    ("http", &["jetstream", "worker"]),
     ("reading", &["jetstream", "shutdown", "envelope", "store"]),
     (
         "replay",
