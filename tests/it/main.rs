@@ -15,6 +15,7 @@ mod fold_properties;
 mod harness;
 mod histories;
 mod naive;
+mod outcomes;
 mod plans;
 mod random_histories;
 mod replay;

@@ -2,5 +2,5 @@
 
 mod forms;
 mod letters;
-mod outages;
+pub(crate) mod outages;
 mod stops;

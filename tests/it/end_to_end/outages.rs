@@ -8,7 +8,7 @@ use crate::deployment::{Deployment, PATIENCE};
 use crate::world::{Base, Which, cloud_event, on_both};
 
 /// Creations of users with these numbers.
-pub(super) fn users(numbers: std::ops::Range<usize>) -> Vec<Value> {
+pub(crate) fn users(numbers: std::ops::Range<usize>) -> Vec<Value> {
     numbers
         .map(|n| {
             cloud_event(
@@ -22,7 +22,7 @@ pub(super) fn users(numbers: std::ops::Range<usize>) -> Vec<Value> {
 }
 
 /// Every event once in the ledger, one profile each, nothing buried.
-pub(super) async fn complete(deployment: &Deployment, count: i64) -> Result<()> {
+pub(crate) async fn complete(deployment: &Deployment, count: i64) -> Result<()> {
     let base = &deployment.base;
     assert_eq!(
         base.number("count(*)", "@ledger WHERE outcome = 'applied'").await?,

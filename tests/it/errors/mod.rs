@@ -1,7 +1,13 @@
 //! The table of errors, each code made by the real server, or the real SQLite: what class it has, and that nothing of the
 //! data gets out, although the server quotes it.
 
+mod broker;
+mod contention;
+mod logins;
+mod outages;
 mod postgres;
+mod room;
+mod sqlite;
 mod sweep;
 
 use std::fmt::Debug;
@@ -11,6 +17,8 @@ use rollcall::apply::Applier;
 use rollcall::failure::{Class, Fault, fault};
 use rollcall::store::StoreError;
 use serde_json::json;
+
+pub(crate) use contention::waiting_backend;
 
 use crate::world::{Base, Message, Stream, apply, said};
 
@@ -23,6 +31,14 @@ fn creation(n: usize) -> Message {
     let user = format!("key-of-ada-{n}");
     let data = json!({"user_id": user, "email": "ada@secret.example", "full_name": "Ada Lovelace"});
     stream.say("created", &format!("{n}"), n as i64, data);
+    stream.messages.remove(0)
+}
+
+/// A change of user number n, about which nothing else is known.
+fn change(n: usize, id: &str) -> Message {
+    let mut stream = Stream::new();
+    let data = json!({"user_id": format!("key-of-ada-{n}"), "full_name": format!("Lovelace {id}")});
+    stream.say("updated", id, 1_000, data);
     stream.messages.remove(0)
 }
 

@@ -43,6 +43,16 @@ pub struct Postgres {
     port: u16,
     databases: u32,
     has_template: bool,
+    /// Size of the small file system, in MB.
+    room: Option<u32>,
+}
+
+/// A small file system of the server's own.
+pub struct Room {
+    /// Where the server has it.
+    pub inside: PathBuf,
+    /// The same place from outside.
+    pub outside: PathBuf,
 }
 
 impl Postgres {
@@ -53,6 +63,26 @@ impl Postgres {
 
     /// A cluster with the durability the test is about.
     pub async fn start_with(durability: Durability) -> Result<Self> {
+        Self::start_as(durability, None).await
+    }
+
+    /// Whether this user may mount a file system that only one process sees.
+    pub fn may_have_a_room() -> Result<bool> {
+        let folder = tempfile::tempdir()?;
+        let mut mount = Command::new("unshare");
+        mount.args(["--mount", "--propagation", "private", "mount", "-t", "tmpfs", "none"]);
+        Ok(mount
+            .arg(folder.path())
+            .output()
+            .is_ok_and(|output| output.status.success()))
+    }
+
+    /// A cluster with a small file system (MB), which ends with it: for tablespaces that fill up.
+    pub async fn start_with_room(size: u32) -> Result<Self> {
+        Self::start_as(Durability::Off, Some(size)).await
+    }
+
+    async fn start_as(durability: Durability, room: Option<u32>) -> Result<Self> {
         let tools = Tools::find()?;
         let template = template(&tools)?;
         let folder = private_folder(&tools)?;
@@ -64,6 +94,7 @@ impl Postgres {
             port: 0,
             databases: 0,
             has_template: false,
+            room,
         };
         cluster.configure(durability)?;
         for _ in 0..PORT_ATTEMPTS {
@@ -76,6 +107,15 @@ impl Postgres {
             "no free port for PostgreSQL in {PORT_ATTEMPTS} attempts:\n{}",
             cluster.log()
         )
+    }
+
+    /// The small file system, if it was started with one.
+    pub fn room(&self) -> Option<Room> {
+        self.room?;
+        let pid = self.process.as_ref()?.pid();
+        let inside = self.folder.path().join("room");
+        let outside = format!("/proc/{pid}/root{}", inside.display()).into();
+        Some(Room { inside, outside })
     }
 
     /// Makes an empty database and returns its address.
@@ -146,6 +186,19 @@ impl Postgres {
         }
     }
 
+    /// Sends the postmaster a signal by its name without SIG.
+    pub fn signal(&mut self, name: &str) -> Result<()> {
+        self.process.as_mut().context("a running cluster")?.signal(name)
+    }
+
+    /// From now on this role has to give a password.
+    pub fn require_password(&self, role: &str) -> Result<()> {
+        let file = self.folder.path().join("data/pg_hba.conf");
+        let rules = fs::read_to_string(&file)?;
+        fs::write(&file, format!("host all {role} 127.0.0.1/32 scram-sha-256\n{rules}"))?;
+        self.sql("postgres", "SELECT pg_reload_conf()").map(drop)
+    }
+
     /// Freezes the postmaster: no new connection is answered.
     pub async fn freeze(&mut self) -> Result<()> {
         self.process.as_mut().context("a running cluster")?.freeze().await
@@ -174,7 +227,10 @@ impl Postgres {
 
     /// False if the port was taken.
     async fn launch(&mut self) -> Result<bool> {
-        let mut command = self.tools.command("postgres");
+        let mut command = match self.room {
+            None => self.tools.command("postgres"),
+            Some(size) => self.tools.command_in_room(&self.folder.path().join("room"), size)?,
+        };
         command
             .arg("-D")
             .arg(self.folder.path().join("data"))
@@ -255,6 +311,30 @@ impl Tools {
         ]);
         command.arg(self.file(name));
         command
+    }
+}
+
+impl Tools {
+    /// The server in a name space of its own, in which the folder is a small file system.
+    fn command_in_room(&self, folder: &Path, size: u32) -> Result<Command> {
+        const MOUNT: &str = r#"mount -t tmpfs -o "$1" none "$2" && shift 2 && exec "$@""#;
+        fs::create_dir_all(folder)?;
+        let [uid, gid] = account()?;
+        let options = format!("size={size}m,mode=0700,uid={uid},gid={gid}");
+        let server = self.command("postgres");
+        let mut command = Command::new("unshare");
+        command.args([
+            "--mount",
+            "--propagation",
+            "private",
+            "/bin/sh",
+            "-c",
+            MOUNT,
+            "room",
+            &options,
+        ]);
+        command.arg(folder).arg(server.get_program()).args(server.get_args());
+        Ok(command)
     }
 }
 

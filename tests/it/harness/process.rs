@@ -100,14 +100,7 @@ impl Guarded {
         if let Some(status) = self.exited()? {
             bail!("no SIG{name} for process {}: it has ended with {status}", self.pid);
         }
-        let sent = Command::new("/bin/sh")
-            .args(["-c", r#"kill -s "$1" "$2""#, "kill", name, &self.pid.to_string()])
-            .status()?;
-        if sent.success() {
-            Ok(())
-        } else {
-            bail!("sending SIG{name} to process {}", self.pid)
-        }
+        send(name, i32::try_from(self.pid)?)
     }
 
     /// Stops it without ending it, and returns only when every thread of it stands still.
@@ -151,6 +144,18 @@ impl Drop for Guarded {
     fn drop(&mut self) {
         drop(self.lifeline.take());
         let _ = self.guard.wait();
+    }
+}
+
+/// Sends a signal by its name without SIG to any process.
+pub fn send(name: &str, pid: i32) -> Result<()> {
+    let sent = Command::new("/bin/sh")
+        .args(["-c", r#"kill -s "$1" "$2""#, "kill", name, &pid.to_string()])
+        .status()?;
+    if sent.success() {
+        Ok(())
+    } else {
+        bail!("sending SIG{name} to process {pid}")
     }
 }
 

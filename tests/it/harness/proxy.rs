@@ -52,6 +52,9 @@ struct Weather {
     /// Grows with every release.
     releases: u64,
     frozen: bool,
+    /// Connections so far, and how many of them are mute for ever.
+    accepted: u64,
+    forgotten: u64,
     refusing: bool,
     delay: Duration,
 }
@@ -117,6 +120,14 @@ impl Proxy {
         self.shared.weather.send_modify(|weather| weather.frozen = false);
     }
 
+    /// Ends [`Self::freeze`] for new connections only: those that are there stay mute, as where a firewall forgot them.
+    pub fn forget(&self) {
+        self.shared.weather.send_modify(|weather| {
+            weather.frozen = false;
+            weather.forgotten = weather.accepted;
+        });
+    }
+
     /// Cuts every connection and closes new ones at once, until [`Self::welcome`].
     pub fn refuse(&self) {
         self.shared.weather.send_modify(|weather| {
@@ -149,18 +160,24 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((client, _)) = listener.accept().await {
+        let mut number = 0;
+        shared.weather.send_modify(|weather| {
+            weather.accepted += 1;
+            number = weather.accepted;
+        });
         let weather = shared.weather.subscribe();
         if weather.borrow().refusing {
             continue;
         }
-        tokio::spawn(connection(client, Arc::clone(&shared), weather));
+        let road = Road { number, weather };
+        tokio::spawn(connection(client, Arc::clone(&shared), road));
     }
 }
 
 /// One connection, to its end or the next cut.
-async fn connection(client: TcpStream, shared: Arc<Shared>, mut weather: watch::Receiver<Weather>) {
-    let cuts = weather.borrow_and_update().cuts;
-    let mut seen = weather.clone();
+async fn connection(client: TcpStream, shared: Arc<Shared>, road: Road) {
+    let mut seen = road.weather.clone();
+    let cuts = seen.borrow_and_update().cuts;
     let passing = async {
         let server = TcpStream::connect(shared.target).await?;
         client.set_nodelay(true)?;
@@ -170,8 +187,8 @@ async fn connection(client: TcpStream, shared: Arc<Shared>, mut weather: watch::
         // What is to happen to the next answer.
         let answer = watch::Sender::new(None);
         tokio::select! {
-            ended = up(client_in, server_out, &shared, weather.clone(), &answer) => ended,
-            ended = down(server_in, client_out, weather, &answer) => ended,
+            ended = up(client_in, server_out, &shared, road.clone(), &answer) => ended,
+            ended = down(server_in, client_out, road, &answer) => ended,
         }
     };
     tokio::select! {
@@ -185,18 +202,18 @@ async fn up(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     shared: &Shared,
-    mut weather: watch::Receiver<Weather>,
+    mut road: Road,
     answer: &watch::Sender<Option<Deed>>,
 ) -> std::io::Result<()> {
     let mut frames = Frames::new(shared.framed);
     let mut buffer = vec![0; 64 * 1024];
     loop {
-        let read = from.read(&mut buffer).await?;
-        if read == 0 {
+        let taken = from.read(&mut buffer).await?;
+        road.open().await;
+        if taken == 0 {
             return Ok(());
         }
-        on_the_way(&mut weather).await;
-        frames.put(&buffer[..read]);
+        frames.put(&buffer[..taken]);
         while let Some(frame) = frames.next() {
             match shared.planned(frame.statement.as_deref()) {
                 Some(Deed::LoseRequest) => return Ok(()),
@@ -214,35 +231,48 @@ async fn up(
 async fn down(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    mut weather: watch::Receiver<Weather>,
+    mut road: Road,
     answer: &watch::Sender<Option<Deed>>,
 ) -> std::io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
-        let read = from.read(&mut buffer).await?;
-        if read == 0 {
-            return Ok(());
-        }
+        let taken = from.read(&mut buffer).await?;
         match answer.send_replace(None) {
             Some(Deed::LoseReply) => return Ok(()),
             Some(Deed::HoldReply) => {
-                let releases = weather.borrow().releases;
-                let _ = weather.wait_for(|weather| weather.releases != releases).await;
+                let releases = road.weather.borrow().releases;
+                let _ = road.weather.wait_for(|weather| weather.releases != releases).await;
             }
             Some(Deed::LoseRequest) | None => {}
         }
-        on_the_way(&mut weather).await;
-        to.write_all(&buffer[..read]).await?;
+        road.open().await;
+        if taken == 0 {
+            return Ok(());
+        }
+        to.write_all(&buffer[..taken]).await?;
     }
 }
 
-/// As long as the weather wants it to take.
-async fn on_the_way(weather: &mut watch::Receiver<Weather>) {
-    let delay = weather.borrow().delay;
-    if !delay.is_zero() {
-        tokio::time::sleep_until(Instant::now() + delay).await;
+/// The way of one connection through the weather.
+#[derive(Clone)]
+struct Road {
+    number: u64,
+    weather: watch::Receiver<Weather>,
+}
+
+impl Road {
+    /// Takes as long as the weather wants it to.
+    async fn open(&mut self) {
+        let delay = self.weather.borrow().delay;
+        if !delay.is_zero() {
+            tokio::time::sleep_until(Instant::now() + delay).await;
+        }
+        let number = self.number;
+        let opens = self
+            .weather
+            .wait_for(|weather| !weather.frozen && number > weather.forgotten);
+        let _ = opens.await;
     }
-    let _ = weather.wait_for(|weather| !weather.frozen).await;
 }
 
 impl Shared {
