@@ -12,6 +12,7 @@ pub mod dead_letters;
 pub mod domain;
 pub mod envelope;
 pub mod explain;
+pub mod failpoint;
 pub mod failure;
 pub mod http;
 pub mod jetstream;

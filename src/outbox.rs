@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::hex;
+use crate::failpoint::{Point, reach};
 use crate::failure::{self, Alarms, Class, Fault};
 use crate::jetstream::{BrokerError, Outgoing, Publisher};
 use crate::store::{OutboxRow, Store, StoreError};
@@ -111,11 +112,14 @@ impl Relay {
             if rows.is_empty() {
                 return Ok(published);
             }
+            reach(Point::OutboxRead);
             published += rows.len() as u64;
             match self.publish(&rows).await {
                 Ok(()) => {
+                    reach(Point::LettersPublished);
                     let ids: Vec<i64> = rows.iter().map(|row| row.outbox_id).collect();
                     self.store.published(&ids).await?;
+                    reach(Point::LettersForgotten);
                 }
                 Err(error) if is_its_own(&error) => self.publish_singly(rows).await?,
                 Err(error) => return Err(error.into()),
@@ -128,6 +132,7 @@ impl Relay {
         for row in rows {
             window.push(outgoing(row.clone(), self.max_payload)).await?;
         }
+        reach(Point::LettersSent);
         window.finish().await.map(|_| ())
     }
 

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::dead_letters::Undertaker;
 use crate::domain::{Policy, Reason, Spacing};
 use crate::envelope::{Envelope, Incoming, Refusal};
+use crate::failpoint::{Point, reach};
 use crate::failure::{self, Alarms};
 use crate::store::{Decided, Session, Store, StoreError, Tx};
 
@@ -148,15 +149,19 @@ impl Applier {
         givens: Givens<'_>,
     ) -> Result<Vec<Settled>, StoreError> {
         let mut tx = session.begin().await?;
+        reach(Point::Begun);
         let mut decided = Decided::default();
         if batch.has_events() {
             let rows = tx.lock(&batch.keys()).await?;
+            reach(Point::Locked);
             let known = tx.known(&batch.identities()).await?;
+            reach(Point::Recognised);
             batch.drop_known(&known, &self.undertaker, givens.now);
             let mut loaded = Loaded::new(rows);
             let plan = batch.plan(&loaded, self.max_component_events, &self.undertaker, givens.now);
             if !plan.late.is_empty() {
                 self.load_histories(&mut tx, &mut loaded, &plan, &batch).await?;
+                reach(Point::Loaded);
             }
             let mut terms = Terms {
                 policy: &self.policy,
@@ -167,6 +172,7 @@ impl Applier {
                 mint: givens.mint,
             };
             decided = batch.decide(&plan, loaded, &mut terms)?;
+            reach(Point::Decided);
             batch.settle_copies(&known, &self.undertaker, givens.now);
         }
         decided.letters.append(&mut batch.letters);
@@ -176,8 +182,10 @@ impl Applier {
             .letters
             .retain(|letter| buried.insert(letter.message_id.clone()));
         tx.save(&decided).await?;
+        reach(Point::Saved);
         tracing::trace!(statements = tx.statements(), "batch written");
         tx.commit().await?;
+        reach(Point::Committed);
         Ok(batch.into_settled())
     }
 

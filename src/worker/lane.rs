@@ -13,6 +13,7 @@ use super::message::{InHand, Message};
 use super::suspects::Care;
 use super::tools::{End, Tools};
 use crate::apply::Settled;
+use crate::failpoint::{Point, reach};
 use crate::jetstream::{Acker, ack_all};
 
 /// Some events and how carefully they have to be handled.
@@ -49,6 +50,7 @@ impl Lane {
                 continue;
             }
             let batch = self.gather(first).await;
+            reach(Point::Gathered);
             self.sort(batch).await;
             while let Some(part) = self.parts.pop() {
                 self.work(part).await;
@@ -142,6 +144,7 @@ impl Lane {
                 if !tools.note(&batch, care).await {
                     return End::GivenUp;
                 }
+                reach(Point::Noted);
                 if care.is_fatal() {
                     return tools.bury_crash_loop(&batch, care).await;
                 }
@@ -179,6 +182,7 @@ impl Lane {
                     tools.passed(&batch, settled).await;
                 }
                 tools.acquit(&batch, care).await;
+                reach(Point::Acquitted);
                 settled.map(drop)
             })
             .await;
@@ -213,7 +217,9 @@ fn messages(events: &[InHand]) -> Vec<Arc<Message>> {
 async fn finish(events: Vec<InHand>, done: Option<()>) {
     let ackers = events.into_iter().map(|event| event.acker);
     if done.is_some() {
-        ack_all(ackers.collect::<Vec<Acker>>()).await;
+        let ackers: Vec<Acker> = ackers.collect();
+        ack_all(ackers.into_iter().inspect(|_| reach(Point::Acknowledging))).await;
+        reach(Point::Acknowledged);
     } else {
         for acker in ackers {
             hand_back(acker).await;

@@ -12,6 +12,7 @@ use super::lane::{hand_back, heartbeat};
 use super::message::{InHand, Message};
 use super::tools::Tools;
 use super::{Until, WorkerError};
+use crate::failpoint::{Point, reach};
 use crate::jetstream::{Broker, Deliveries, Delivery};
 
 /// Payloads in hand at most, in KiB; one message may go beyond.
@@ -95,6 +96,7 @@ impl Puller {
                 }
             }
         };
+        reach(Point::Fetched);
         let kib = Message::kib(&delivery).min(ROOM_KIB) as u32;
         match self.room(&self.kib, kib).await {
             Next::Go(kib) => {
@@ -128,6 +130,7 @@ impl Puller {
         if delivered <= 1 {
             let _ = message.decoded(&self.tools.intake);
         }
+        reach(Point::Decoded);
         let lane = lane_of(&message, self.queues.len());
         let event = InHand {
             message: Arc::new(message),

@@ -25,6 +25,7 @@ use sqlx::{
 
 use super::{Patience, SchemaState, StoreError, StoreSettings, columns};
 use crate::domain::Policy;
+use crate::failpoint::{Point, reach};
 
 const POLICIES: &str = "SELECT policy_id, body FROM @policies WHERE policy_id = ANY($1)";
 
@@ -277,6 +278,7 @@ impl Tx<'_> {
 
     /// One more statement is about to be sent.
     fn ask(&mut self) {
+        reach(Point::Statement);
         self.statements += 1;
         self.patience.ask();
     }

@@ -24,6 +24,7 @@ use sqlx::{
 
 use super::{Patience, SchemaState, StoreError, StoreSettings, columns};
 use crate::domain::Policy;
+use crate::failpoint::{Point, reach};
 
 const POLICIES: &str = "SELECT policy_id, body FROM @policies WHERE policy_id IN (SELECT value FROM json_each(?1))";
 
@@ -235,6 +236,7 @@ impl Tx<'_> {
 
     /// One more statement is about to begin.
     fn ask(&mut self) {
+        reach(Point::Statement);
         self.statements += 1;
         self.patience.ask();
     }

@@ -58,12 +58,12 @@ pub(super) fn tell(line: &str) -> Result<()> {
 
 /// Little histories under keys and ids of their own, told at the same time, in an order in which about every other event
 /// is late.
-pub(super) fn events(seed: u64) -> Vec<Value> {
+pub(super) fn events(seed: u64, count: usize) -> Vec<Value> {
     let mut dice = Dice::new(seed);
     let mut groups: Vec<VecDeque<Value>> = Vec::new();
     let mut begun = 0;
     let mut events = Vec::new();
-    while events.len() < EVENTS {
+    while events.len() < count {
         while groups.len() < GROUPS_AT_A_TIME {
             begun += 1;
             groups.push(group(seed.wrapping_mul(1_000_003).wrapping_add(begun), begun));
@@ -221,6 +221,15 @@ impl Flow {
         wait_for("deliveries", PATIENCE, async || {
             let seen = self.look().await.ok()?;
             (seen.deliveries >= before.deliveries + deliveries || self.has_ended(seen)).then_some(())
+        })
+        .await
+    }
+
+    /// Waits until there are no more events.
+    pub(super) async fn ends(&self) -> Result<()> {
+        wait_for("the last delivery", PATIENCE, async || {
+            let seen = self.look().await.ok()?;
+            self.has_ended(seen).then_some(())
         })
         .await
     }

@@ -22,7 +22,7 @@ async fn kills_at_random_moments_change_nothing(base: Base) -> Result<()> {
 }
 
 async fn storm(mut base: Base, seed: u64) -> Result<()> {
-    let events = events(seed);
+    let events = events(seed, EVENTS);
     let expected = undisturbed(base.another()?, &events).await.context("undisturbed")?;
     let which = base.which;
     let deployment = deployment(base).await?;

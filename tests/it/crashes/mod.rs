@@ -3,6 +3,9 @@
 
 mod any_order;
 mod demo_year;
+// Other builds have no failpoints.
+#[cfg(debug_assertions)]
+mod failpoints;
 mod flow;
 mod killed;
 mod outcome;

@@ -22,7 +22,7 @@ async fn two_workers_that_are_killed_at_random_moments_change_nothing() -> Resul
 }
 
 async fn storm(seed: u64) -> Result<()> {
-    let events = events(seed);
+    let events = events(seed, EVENTS);
     let mut base = Base::fresh(Which::Postgres).await?;
     let expected = undisturbed(base.another()?, &events).await.context("undisturbed")?;
     for role in ROLES {

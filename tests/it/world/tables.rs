@@ -1,5 +1,7 @@
 //! The public tables as texts that can be compared.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 
 use super::Base;
@@ -91,14 +93,9 @@ impl Tables {
 
 /// The lines that are only wanted (-) or only found (+).
 pub fn differing(found: &[String], wanted: &[String]) -> Vec<String> {
-    let missing = wanted
-        .iter()
-        .filter(|line| !found.contains(line))
-        .map(|line| format!("- {line}"));
-    let surplus = found
-        .iter()
-        .filter(|line| !wanted.contains(line))
-        .map(|line| format!("+ {line}"));
+    let (found, wanted): (BTreeSet<_>, BTreeSet<_>) = (found.iter().collect(), wanted.iter().collect());
+    let missing = wanted.difference(&found).map(|line| format!("- {line}"));
+    let surplus = found.difference(&wanted).map(|line| format!("+ {line}"));
     missing.chain(surplus).collect()
 }
 
