@@ -5,11 +5,13 @@
 //! They are therefore looked for after every lost connection, read through the API (which wraps
 //! messages in JSON) and handed out as deliveries with a defect.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use async_nats::jetstream::consumer::Info as ConsumerInfo;
 use async_nats::jetstream::{ErrorCode, message};
 use async_nats::{HeaderMap, HeaderName, HeaderValue};
+use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde_json::json;
 use time::OffsetDateTime;
@@ -24,6 +26,10 @@ use super::reader::StoredMessage;
 /// At least so many messages above the acknowledged ones are looked at. Stuck messages hold that floor
 /// down, so that one of them is always near it.
 const LEAST_SEARCHED: u64 = 1000;
+/// Each message is a question of its own. A worker that died may leave thousands to be looked at before the next one can
+/// begin, so they are asked for in parts, several parts at a time.
+const PART: usize = 64;
+const PARTS_AT_A_TIME: usize = 16;
 
 #[derive(Deserialize)]
 struct Answer {
@@ -58,34 +64,55 @@ pub(super) async fn search(
     let limit = u64::try_from(info.config.max_ack_pending)
         .unwrap_or(0)
         .max(LEAST_SEARCHED);
-    let mut next = info.ack_floor.stream_sequence + 1;
-    for _ in 0..limit {
-        let Some(message) = stored(broker, stream, next, filter(&info)).await? else {
-            break;
-        };
-        if message.seq > info.delivered.stream_sequence {
-            break;
+    // Where other subjects share the stream, the first message of ours can be far above the floor.
+    let floor = info.ack_floor.stream_sequence;
+    let Some(first) = stored(broker, stream, floor + 1, filter(&info)).await? else {
+        return Ok(found);
+    };
+    let last = info.delivered.stream_sequence.min(first.seq + limit);
+    let parts = (first.seq..=last).step_by(PART);
+    let searches = parts.map(|begin| search_part(broker, stream, &info, begin..=last.min(begin + PART as u64 - 1)));
+    let mut parts = futures_util::stream::iter(searches).buffered(PARTS_AT_A_TIME);
+    while let Some(part) = parts.next().await {
+        for (message, defect) in part? {
+            let Ok(permit) = permits.clone().try_acquire_owned() else {
+                return Ok(found);
+            };
+            let sequence = message.seq;
+            tracing::warn!(stream, sequence, defect, "read a message around the client");
+            let reply = ack_subject(stream, durable, &message);
+            let inner = message::Acker::new(broker.link.live().context, Some(reply.into()));
+            let acker = Acker::holding(inner, sequence, permit);
+            found.push(delivery(stream, message, defect, acker));
         }
-        next = message.seq + 1;
-        let header = base64(&message.hdrs).unwrap_or_default();
-        let Err(defect) = as_received(&header) else {
-            continue;
-        };
-        let Ok(permit) = permits.clone().try_acquire_owned() else {
-            break;
-        };
-        tracing::warn!(
-            stream,
-            sequence = message.seq,
-            defect,
-            "read a message around the client"
-        );
-        let reply = ack_subject(stream, durable, &message);
-        let inner = message::Acker::new(broker.link.live().context, Some(reply.into()));
-        let acker = Acker::holding(inner, message.seq, permit);
-        found.push(delivery(stream, message, &header, defect, acker));
     }
     Ok(found)
+}
+
+/// Those of a part that the client could not have received, and why.
+async fn search_part(
+    broker: &Broker,
+    stream: &str,
+    info: &ConsumerInfo,
+    part: RangeInclusive<u64>,
+) -> Result<Vec<(RawMessage, &'static str)>, BrokerError> {
+    let mut found = Vec::new();
+    let mut next = *part.start();
+    while part.contains(&next) {
+        let message = stored(broker, stream, next, filter(info)).await?;
+        let Some(message) = message.filter(|message| part.contains(&message.seq)) else {
+            break;
+        };
+        next = message.seq + 1;
+        if let Err(defect) = as_received(&header(&message)) {
+            found.push((message, defect));
+        }
+    }
+    Ok(found)
+}
+
+fn header(message: &RawMessage) -> Vec<u8> {
+    base64(&message.hdrs).unwrap_or_default()
 }
 
 /// The first message at this sequence or after it, whether the client could have received it or not.
@@ -97,7 +124,7 @@ pub(super) async fn read_around(
     let Some(message) = stored(broker, stream, sequence, ">").await? else {
         return Ok(None);
     };
-    let header = base64(&message.hdrs).unwrap_or_default();
+    let header = header(&message);
     let (headers, defect) = match as_received(&header) {
         Ok(headers) => (header_list(&headers), None),
         Err(defect) => {
@@ -152,9 +179,9 @@ fn published(message: &RawMessage) -> OffsetDateTime {
     OffsetDateTime::parse(&message.time, &Rfc3339).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
-fn delivery(stream: &str, message: RawMessage, header: &[u8], defect: &'static str, acker: Acker) -> Delivery {
+fn delivery(stream: &str, message: RawMessage, defect: &'static str, acker: Acker) -> Delivery {
     Delivery {
-        headers: legible(header),
+        headers: legible(&header(&message)),
         payload: base64(&message.data).unwrap_or_default().into(),
         stream: stream.to_owned(),
         sequence: message.seq,
