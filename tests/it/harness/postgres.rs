@@ -3,7 +3,9 @@
 //! A cluster of its own (a quarter of a second) rather than a shared one: a test may crash it, and no
 //! process has to outlive the test that started it, which matters where every test is a process.
 
-use std::fs::{self, File};
+mod template;
+
+use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
@@ -16,7 +18,9 @@ use tempfile::TempDir;
 use super::process::{Ending, Guarded};
 use super::wait::wait_for;
 use super::worker::rollcall;
-use super::{HOW_TO_GET, on_path, shared_folder};
+use super::{HOW_TO_GET, on_path};
+
+use template::{copy, run, template};
 
 const START_DEADLINE: Duration = Duration::from_secs(30);
 /// Another process may take the port between probing and binding.
@@ -363,56 +367,4 @@ fn account() -> Result<[u32; 2]> {
         .skip(2)
         .map_while(|part| part.parse().ok());
     Ok([ids.next().context("a user id")?, ids.next().context("a group id")?])
-}
-
-/// The template of this version of `PostgreSQL`; the first test to need it makes it, the others wait.
-fn template(tools: &Tools) -> Result<PathBuf> {
-    let version = run(Command::new(tools.file("postgres")).arg("--version"))?;
-    let version = version.split_whitespace().nth(2).context("a version")?.to_owned();
-    let shared = shared_folder()?;
-    let done = shared.join(format!("postgres-{version}"));
-    let lock = File::create(shared.join("postgres.lock"))?;
-    lock.lock()?;
-    if !done.is_dir() {
-        let folder = private_folder(tools)?;
-        let data = folder.path().join("data");
-        let mut initdb = tools.command("initdb");
-        initdb.arg("-D").arg(&data).current_dir(folder.path());
-        initdb.args([
-            "--no-sync",
-            "--auth=trust",
-            "--encoding=UTF8",
-            "--locale=C",
-            "--wal-segsize=1",
-        ]);
-        initdb.arg(format!("--username={SUPERUSER}"));
-        run(&mut initdb)?;
-        // Copied beside its place and renamed: a test that is killed half way leaves no half template.
-        let half = shared.join(format!("postgres-{version}.half"));
-        let _ = fs::remove_dir_all(&half);
-        run(Command::new("cp").args(["-a", "--reflink=auto"]).arg(&data).arg(&half))?;
-        fs::rename(&half, &done)?;
-    }
-    Ok(done)
-}
-
-fn copy(template: &Path, data: &Path, tools: &Tools) -> Result<()> {
-    run(Command::new("cp")
-        .args(["-a", "--reflink=auto"])
-        .arg(template)
-        .arg(data))?;
-    give(data, tools)
-}
-
-fn run(command: &mut Command) -> Result<String> {
-    let shown = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().with_context(|| format!("running {shown}"))?;
-    if !output.status.success() {
-        bail!(
-            "{shown} ended with {}: {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-    }
-    Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
 }
