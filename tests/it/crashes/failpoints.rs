@@ -8,6 +8,7 @@ use rollcall::failpoint::Point;
 use super::flow::{Flow, deployment, events, seed, tell, undisturbed};
 use super::outcome::{Outcome, nothing_twice};
 use crate::deployment::{Deployment, PATIENCE};
+use crate::harness::wait::wait_for;
 use crate::histories::Dice;
 use crate::world::{Base, on_both};
 
@@ -65,9 +66,30 @@ fn deaths(repeats: usize, dice: &mut Dice) -> Vec<(Point, u32)> {
     deaths
 }
 
+/// An event that was alone in hand at three deaths is buried, which is right, and would not be here: who had two has to
+/// survive one life before the next death.
+async fn spare_the_endangered(deployment: &mut Deployment) -> Result<()> {
+    let endangered = "@suspects WHERE company = 1 AND deaths > 0";
+    if deployment.base.number("count(*)", endangered).await? == 0 {
+        return Ok(());
+    }
+    deployment.set("ROLLCALL_FAILPOINT", "");
+    let mut worker = deployment.start(&["run"])?;
+    wait_for("an end of suspicion", PATIENCE, async || {
+        let left = deployment.base.number("count(*)", endangered).await.ok()?;
+        (left == 0).then_some(())
+    })
+    .await
+    .with_context(|| worker.log())?;
+    worker.signal("TERM")?;
+    worker.finished(PATIENCE).await?.success()?;
+    Ok(())
+}
+
 /// One life for each death, then one without, which works until there are no more events.
 async fn dying(deployment: &mut Deployment, flow: &Flow, deaths: &[(Point, u32)]) -> Result<()> {
     for (point, time) in deaths {
+        spare_the_endangered(deployment).await?;
         deployment.set("ROLLCALL_FAILPOINT", &format!("{point:?}:{time}"));
         let worker = deployment.start(&["run"])?;
         let ended = worker.finished(PATIENCE).await;

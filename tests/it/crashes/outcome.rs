@@ -24,13 +24,13 @@ impl Outcome {
 
     /// Fails with the lines that differ.
     pub(super) fn assert_same(&self, expected: &Self, context: &str) {
-        self.tables.assert_same(&expected.tables, context);
         let letters = differing(&self.letters, &expected.letters);
         assert!(
             self.letters == expected.letters,
             "dead letters, {context}:\n{}",
             letters.join("\n")
         );
+        self.tables.assert_same(&expected.tables, context);
     }
 }
 
