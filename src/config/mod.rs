@@ -286,12 +286,19 @@ impl Config {
     /// All problems at once, each with its place and its remedy, unless the file is missing or is no text.
     pub fn load(path: Option<&Path>, env: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
         let default = Path::new("config.toml");
-        let mut document = match path.or_else(|| default.exists().then_some(default)) {
-            Some(path) => read(path)?,
-            None => Document::default(),
-        };
-        env::apply(&mut document, env);
-        finish(document)
+        match path.or_else(|| default.exists().then_some(default)) {
+            Some(path) => Self::parse(&path.display().to_string(), &read(path)?, env),
+            None => finish(Document::default(), env),
+        }
+    }
+
+    /// Reads a text as [`Self::load`] reads the file of this name.
+    ///
+    /// # Errors
+    /// All problems at once, each with its place and its remedy.
+    pub fn parse(name: &str, text: &str, env: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let document = Document::read(name, text).map_err(|problem| ConfigError::Invalid(vec![problem]))?;
+        finish(document, env)
     }
 }
 
@@ -308,18 +315,18 @@ impl Default for Config {
     }
 }
 
-fn read(path: &Path) -> Result<Document, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|source| match source.kind() {
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| match source.kind() {
         std::io::ErrorKind::NotFound => ConfigError::Missing { path: path.to_owned() },
         _ => ConfigError::Unreadable {
             path: path.to_owned(),
             source,
         },
-    })?;
-    Document::read(&path.display().to_string(), &text).map_err(|problem| ConfigError::Invalid(vec![problem]))
+    })
 }
 
-fn finish(mut document: Document) -> Result<Config, ConfigError> {
+fn finish(mut document: Document, env: impl Iterator<Item = (String, String)>) -> Result<Config, ConfigError> {
+    env::apply(&mut document, env);
     let mut problems = std::mem::take(&mut document.problems);
     let low = document
         .to_low()

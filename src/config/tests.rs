@@ -12,12 +12,10 @@ const SHIPPED: &str = include_str!("../../config.toml");
 
 /// What the file `config.toml` with this text and these variables come to.
 fn load(text: &str, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
-    let mut document = Document::read("config.toml", text).map_err(|problem| ConfigError::Invalid(vec![problem]))?;
     let env = env
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    env::apply(&mut document, env);
-    finish(document)
+    Config::parse("config.toml", text, env)
 }
 
 /// The problems of a text, one a line.

@@ -5,9 +5,10 @@
 use anyhow::{Context as _, Result, ensure};
 use rollcall::failpoint::Point;
 
-use super::flow::{Flow, deployment, events, seed, tell, undisturbed};
+use super::flow::{Flow, deployment, events, seed, undisturbed};
 use super::outcome::{Outcome, nothing_twice};
 use crate::deployment::{Deployment, PATIENCE};
+use crate::harness::tell;
 use crate::harness::wait::wait_for;
 use crate::histories::Dice;
 use crate::world::{Base, on_both};

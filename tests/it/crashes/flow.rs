@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -49,11 +48,6 @@ pub(super) fn seed() -> Result<u64> {
         Ok(text) => text.parse().context("ROLLCALL_TEST_SEED"),
         Err(_) => Ok(1),
     }
-}
-
-/// Writes a line that the reader of a passed test sees, too.
-pub(super) fn tell(line: &str) -> Result<()> {
-    Ok(writeln!(std::io::stdout(), "{line}")?)
 }
 
 /// Little histories under keys and ids of their own, told at the same time, in an order in which about every other event

@@ -3,9 +3,10 @@
 use anyhow::{Context as _, Result, ensure};
 use tokio::time::Instant;
 
-use super::flow::{ACK_WAIT, EVENTS, Flow, KILLS, deployment, events, seed, tell, undisturbed};
+use super::flow::{ACK_WAIT, EVENTS, Flow, KILLS, deployment, events, seed, undisturbed};
 use super::outcome::{Outcome, nothing_twice};
 use crate::deployment::{Deployment, PATIENCE};
+use crate::harness::tell;
 use crate::histories::Dice;
 use crate::world::{Base, on_both};
 

@@ -2,9 +2,10 @@
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::flow::{EVENTS, Flow, KILLS, deployment, events, seed, tell, undisturbed};
+use super::flow::{EVENTS, Flow, KILLS, deployment, events, seed, undisturbed};
 use super::outcome::{Outcome, nothing_twice};
 use crate::deployment::{Deployment, PATIENCE};
+use crate::harness::tell;
 use crate::harness::wait::wait_for;
 use crate::harness::worker::Worker;
 use crate::histories::Dice;

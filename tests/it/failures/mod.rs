@@ -6,6 +6,7 @@ mod isolation;
 mod kill_switch;
 mod near_limit;
 mod readiness;
+mod soak;
 mod stops;
 
 use std::time::Duration;

@@ -16,6 +16,7 @@ pub mod tls;
 pub mod wait;
 pub mod worker;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// What a failing start tells the reader.
@@ -34,4 +35,9 @@ pub fn on_path(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path)
         .map(|folder| folder.join(name))
         .find(|file| file.is_file())
+}
+
+/// Writes a line that the reader of a passed test sees, too.
+pub fn tell(line: &str) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
 }

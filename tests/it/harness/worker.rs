@@ -69,6 +69,15 @@ impl Worker {
         self.process.stderr()
     }
 
+    /// The most memory it ever had, in KiB.
+    pub fn peak_memory(&self) -> Result<u64> {
+        let file = format!("/proc/{}/status", self.process.pid());
+        let status = fs::read_to_string(&file).with_context(|| file.clone())?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        Ok(number.with_context(|| format!("no VmHWM in {file}"))?.parse()?)
+    }
+
     /// Stops it without ending it.
     pub async fn freeze(&mut self) -> Result<()> {
         self.process.freeze().await
