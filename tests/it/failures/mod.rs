@@ -2,6 +2,7 @@
 
 mod brake;
 mod crash_loop;
+mod elsewhere;
 mod isolation;
 mod kill_switch;
 mod near_limit;
