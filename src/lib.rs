@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod audit;
+pub mod backfill;
 pub mod cli;
 pub mod clock;
 pub mod config;

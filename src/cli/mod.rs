@@ -3,6 +3,7 @@
 //! Standard output belongs to the answers, standard error to logs, progress and errors.
 
 mod audit;
+mod backfill;
 mod check;
 mod dead;
 mod explain;
@@ -57,6 +58,8 @@ enum Command {
     Schema(schema::Args),
     /// Apply events once more that the stream still holds.
     Replay(replay::Args),
+    /// Make a profile for every user of a table or file who has none.
+    Backfill(backfill::Args),
     /// Prove that no message is lost, one by one.
     Audit(audit::Args),
     /// Look at dead letters.
@@ -105,6 +108,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Explain(args) => explain::run(&args, &config).await,
         Command::Schema(args) => schema::run(&args, &config),
         Command::Replay(args) => replay::run(&args, &config).await,
+        Command::Backfill(args) => backfill::run(&args, &config).await,
         Command::Audit(args) => audit::run(&args, &config).await,
         Command::Dead(dead::Command::List(args)) => dead::list(&args, &config).await,
         Command::Check(args) => check::run(&args, cli.config.as_deref()).await,

@@ -33,7 +33,9 @@ pub use position::{Position, Timestamp, hex};
 pub use profile::{Profile, Status};
 pub use refold::{Entry, Refolded, rebuild, refold};
 pub use repair::{Actual, ActualProfile};
-pub use rows::{CUSTOMER_COLUMNS, CustomerChange, CustomerRow, PROFILE_COLUMNS, ProfileChange, ProfileRow};
+pub use rows::{
+    CUSTOMER_COLUMNS, CustomerChange, CustomerRow, PROFILE_COLUMNS, PROFILE_DETAILS, ProfileChange, ProfileRow,
+};
 pub use story::{Story, story};
 pub use verdict::{Effects, Outcome, Reason, Verdict};
 pub use world::{Holder, PersonId, World};

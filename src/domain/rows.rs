@@ -78,6 +78,18 @@ pub const PROFILE_COLUMNS: [&str; 19] = [
     "deleted_at",
 ];
 
+/// The columns of `profiles` that say what the provider said of the user, organizations left out: those belong to a
+/// single profile.
+pub const PROFILE_DETAILS: [&str; 7] = [
+    "email",
+    "username",
+    "first_name",
+    "last_name",
+    "full_name",
+    "phone",
+    "external_id",
+];
+
 /// A row of `customers` as the fold would write it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the public columns, explained in docs/SCHEMA.md")]

@@ -177,6 +177,11 @@ pub(super) fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError>
     serde_json::to_string(value).map_err(|error| no_json("value", &error))
 }
 
+/// JSON text of an object.
+pub(super) fn object_of(text: &str) -> Result<serde_json::Map<String, serde_json::Value>, StoreError> {
+    serde_json::from_str(text).map_err(|error| no_json("row", &error))
+}
+
 /// Profiles that hold, until they change, the key of another profile of the batch.
 pub(super) fn profiles_in_the_way(changes: &[ProfileChange]) -> Vec<Uuid> {
     in_the_way(changes.iter().map(|change| {

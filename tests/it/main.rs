@@ -1,6 +1,7 @@
 //! Tests with real parts: nats-server and PostgreSQL run as children of the tests, on random ports, in temporary folders.
 
 mod audit;
+mod backfill;
 mod broker;
 mod commands;
 mod contract;

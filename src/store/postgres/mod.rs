@@ -3,6 +3,7 @@
 //! Tables are written `@name` in the SQL and get their schema here. Plans must not depend on statistics, because our
 //! tables grow from empty under prepared statements: each connection plans with index scans only.
 
+mod backfill;
 mod checkpoints;
 mod failures;
 mod look;
@@ -26,6 +27,8 @@ use sqlx::{
 use super::{Patience, SchemaState, StoreError, StoreSettings, columns};
 use crate::domain::Policy;
 use crate::failpoint::{Point, reach};
+
+pub(super) use backfill::QueryRows;
 
 const POLICIES: &str = "SELECT policy_id, body FROM @policies WHERE policy_id = ANY($1)";
 

@@ -3,6 +3,7 @@
 //! One writer with `BEGIN IMMEDIATE`, so nothing has to be locked row by row; WAL and `synchronous = FULL`, so that
 //! what is committed survives a power cut. Tables are written `@name` in the SQL and get their prefix here.
 
+mod backfill;
 mod checkpoints;
 mod failures;
 mod look;
@@ -25,6 +26,8 @@ use sqlx::{
 use super::{Patience, SchemaState, StoreError, StoreSettings, columns};
 use crate::domain::Policy;
 use crate::failpoint::{Point, reach};
+
+pub(super) use backfill::QueryRows;
 
 const POLICIES: &str = "SELECT policy_id, body FROM @policies WHERE policy_id IN (SELECT value FROM json_each(?1))";
 

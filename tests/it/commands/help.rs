@@ -18,6 +18,7 @@ async fn every_command_has_help_with_an_example() -> Result<()> {
         "replay",
         "rebuild",
         "audit",
+        "backfill",
         "dead list",
     ] {
         let mut arguments: Vec<&str> = command.split_whitespace().collect();
@@ -46,6 +47,8 @@ async fn wrong_usage_ends_with_2() -> Result<()> {
         &["dead"],
         &["schema"],
         &["schema", "--event"],
+        &["backfill"],
+        &["backfill", "--from", "users.xml"],
         &["schema", "user.left", "--asyncapi"],
     ] {
         let finished = run(folder.path(), arguments, &[], b"").await?;

@@ -67,6 +67,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "reading",
         ],
     ),
+    ("backfill", &["domain", "jetstream", "shutdown", "envelope", "store"]),
     (
         "audit",
         &[
