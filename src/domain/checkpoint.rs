@@ -185,7 +185,7 @@ pub fn redundant(events: &[u64], total: u64) -> Vec<usize> {
     let mut redundant = Vec::new();
     for (index, at) in events.iter().enumerate().rev() {
         let distance = total.saturating_sub(*at);
-        if last > 0 && distance * 2 < last * 3 {
+        if distance * 2 < last * 3 {
             redundant.push(index);
         } else {
             last = distance;

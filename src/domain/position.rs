@@ -141,6 +141,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_key_has_a_time_all_the_same() {
+        let key = at(1_769_850_000, 7, "", Kind::Created, "s", "1");
+        assert_eq!(key.time().nanos, 7);
+        for length in 0..12 {
+            let cut = Position::from_bytes(key.as_bytes()[..length].to_vec());
+            assert_eq!(cut.time(), Timestamp { seconds: 0, nanos: 0 }, "{length} bytes");
+        }
+    }
+
+    #[test]
     fn numbers_compare_by_value_and_leave_the_tie_to_the_rank() {
         assert!(at(0, 0, "007", Kind::Created, "s", "1") < at(0, 0, "7", Kind::Updated, "s", "1"));
         assert!(at(0, 0, "7", Kind::Created, "s", "1") < at(0, 0, "007", Kind::Updated, "s", "1"));

@@ -272,3 +272,6 @@ fn rows(person: &Person) -> impl Iterator<Item = Uuid> {
     let customers = person.customers.values().map(|customer| customer.row);
     std::iter::once(person.row).chain(profiles).chain(customers).flatten()
 }
+
+#[cfg(test)]
+mod tests;

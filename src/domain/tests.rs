@@ -3,23 +3,29 @@
 //! Events are written as `type key name=value …`; one second passes from each to the next unless it says `@second`.
 //! A world is written as one line per key.
 
+mod checkpoints;
 mod created;
 mod customers;
 mod degraded;
 mod difference;
 mod display;
+mod effects;
+mod keys;
 mod merged;
 mod order;
 mod people;
 mod profiles;
 mod protected;
+mod reduced;
 mod refolded;
 mod renamed;
+mod repaired;
 mod storage;
 mod stories;
 mod table;
 mod told;
 mod transitions;
+mod words;
 
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +36,7 @@ use storage::{Storage, entries, rows};
 use told::event;
 
 /// One type made at creation, one on request, one made by an activation; nothing else out of the ordinary.
-fn policy() -> Policy {
+pub(super) fn policy() -> Policy {
     Policy {
         protected: vec!["Administrator".to_owned()],
         profiles: vec![
@@ -84,7 +90,7 @@ fn fold(policy: &Policy, texts: &[&str]) -> (World, Vec<Verdict>) {
     (world, verdicts)
 }
 
-fn world(policy: &Policy, texts: &[&str]) -> World {
+pub(super) fn world(policy: &Policy, texts: &[&str]) -> World {
     fold(policy, texts).0
 }
 

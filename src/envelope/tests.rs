@@ -2,6 +2,7 @@
 
 mod attributes;
 mod bare;
+mod copies;
 mod data;
 mod degraded;
 mod errors;

@@ -103,3 +103,77 @@ fn late_events_of_a_large_component_are_buried_and_the_others_go_on() {
     assert_eq!(plan.fast, [1]);
     assert_eq!(plan.components["a"].events, 101);
 }
+
+/// As [`stored`], with the number of keys of each component.
+fn with_keys(mut stored: BTreeMap<String, Stored>, keys: &[(&str, u64)]) -> BTreeMap<String, Stored> {
+    for (root, keys) in keys {
+        stored.entry((*root).to_owned()).or_default().keys = *keys;
+    }
+    stored
+}
+
+#[test]
+fn of_two_components_the_one_with_more_keys_keeps_its_root() {
+    let known = stored(&[("a", 1, 10), ("b", 2, 20)]);
+    for (keys_of_a, keys_of_b, kept, lost) in [(1, 2, "b", "a"), (2, 1, "a", "b"), (2, 2, "a", "b"), (0, 1, "b", "a")] {
+        let known = with_keys(known.clone(), &[("a", keys_of_a), ("b", keys_of_b)]);
+        let plan = plan(&[event(1, 9, "a", Some("b"))], &roots(&["a", "b"]), &known, 100);
+        assert_eq!(plan.merged, BTreeMap::from([(lost.to_owned(), kept.to_owned())]));
+        let united = &plan.components[kept];
+        assert_eq!((united.events, united.keys), (31, keys_of_a + keys_of_b));
+        assert_eq!(plan.components.len(), 1);
+    }
+}
+
+#[test]
+fn components_unite_one_after_the_other() {
+    // The second rename meets what the first one made, under its new root.
+    let events = [
+        event(1, 7, "a", Some("b")),
+        event(2, 8, "a", Some("c")),
+        event(3, 9, "a", None),
+    ];
+    let known = with_keys(stored(&[("a", 1, 1), ("b", 2, 1), ("c", 3, 1)]), &[("b", 2), ("c", 4)]);
+    let plan = plan(&events, &roots(&["a", "b", "c"]), &known, 100);
+    let merged = ["a", "b"].map(|lost| (lost.to_owned(), "c".to_owned()));
+    assert_eq!(plan.merged, BTreeMap::from(merged));
+    assert_eq!(plan.fast, [0, 1, 2]);
+    assert_eq!(plan.components["c"].events, 6);
+    assert_eq!(plan.components["c"].newest.as_ref(), Some(&events[2].position));
+}
+
+#[test]
+fn a_rename_within_a_component_unites_nothing() {
+    let roots = ["a", "b"].map(|key| (key.to_owned(), "a".to_owned())).into();
+    let plan = plan(&[event(1, 9, "b", Some("a"))], &roots, &stored(&[("a", 4, 3)]), 100);
+    assert_eq!(plan.fast, [0]);
+    assert!(plan.merged.is_empty());
+    assert_eq!(plan.components["a"].events, 4);
+}
+
+#[test]
+fn the_newest_position_is_that_of_a_newer_event_only() {
+    let events = [event(1, 5, "a", None), event(2, 7, "b", None)];
+    let known = stored(&[("a", 6, 1), ("b", 6, 1)]);
+    let plan = plan(&events, &roots(&["a", "b"]), &known, 100);
+    assert_eq!(plan.components["a"].newest, known["a"].newest);
+    assert_eq!(plan.components["b"].newest.as_ref(), Some(&events[1].position));
+}
+
+#[test]
+fn a_component_of_as_many_events_as_the_limit_is_still_folded() {
+    let late = [event(1, 5, "a", None)];
+    for (events, too_large) in [(99, &[][..]), (100, &[0])] {
+        let plan = plan(&late, &roots(&["a"]), &stored(&[("a", 6, events)]), 100);
+        assert_eq!(plan.too_large, too_large, "{events} and a late one");
+        assert_eq!(plan.late.is_empty(), !too_large.is_empty());
+    }
+    // Newer events are applied however many there are.
+    let plan = plan(
+        &[event(1, 9, "a", None)],
+        &roots(&["a"]),
+        &stored(&[("a", 6, 1_000)]),
+        100,
+    );
+    assert_eq!((plan.fast, plan.too_large), (vec![0], vec![]));
+}

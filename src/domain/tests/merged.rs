@@ -239,13 +239,14 @@ fn versions_add_up_and_the_survivors_origin_stays() {
         "updated ada phone=1",
         "updated ben phone=2",
         "updated ben phone=3",
+        "updated ben phone=4",
         "renamed ada->ben",
     ];
     let world = world(&policy(), &story);
     let survivor = person(&world, "ben");
-    assert_eq!(survivor.version, 5);
+    assert_eq!(survivor.version, 2 + 3 + 1);
     assert_eq!(survivor.via.name(), "backfill");
-    assert_eq!(survivor.updated_at, 5_000_000);
+    assert_eq!(survivor.updated_at, 6_000_000);
     assert_eq!(survivor.profiles["client"].created_at, 1_000_000);
 }
 

@@ -117,6 +117,20 @@ fn rows_of_a_membership_that_both_had_stay_with_the_survivor_or_the_later_join()
 }
 
 #[test]
+fn a_membership_that_is_not_stored_yet_takes_the_row_of_the_one_that_is() {
+    let given = &["created ada", "joined ada org=acme"];
+    let mut storage = Storage::of(&policy(), given);
+    let before = rows(&storage.world());
+    let mut new = storage.world();
+    for (n, text) in [(3, "joined ben org=acme"), (4, "renamed ada->ben")] {
+        new.apply(&event(n, text), &policy());
+    }
+    let difference = storage.difference(&mut new);
+    assert_eq!(rows(&new)["ben+acme"], before["ada+acme"]);
+    assert!(difference.new_customers.is_empty() && difference.gone_customers.is_empty());
+}
+
+#[test]
 fn a_merge_that_a_late_event_undoes_gives_the_rows_back() {
     let story = &[
         "created ada @1",
@@ -280,4 +294,35 @@ fn removed_profiles_are_not_removed_because_configuration_changed() {
         Spacing::STANDARD,
     );
     assert_eq!(picture(&again.world), ["ada user phone=1 client:draft partner:draft"]);
+}
+
+#[test]
+fn where_two_people_become_one_the_rows_are_those_with_most_of_the_events() {
+    let story = &[
+        "created ben @1",
+        "updated ben phone=1 @5",
+        "updated ben phone=2 @6",
+        "updated ada @7",
+        "renamed ben->ada @2",
+    ];
+    let (before, world, _) = refolded(&policy(), story, 1);
+    let after = rows(&world);
+    assert_eq!(after["ada"], before["ben"]);
+    assert_eq!(after["ada/client"], before["ben/client"]);
+}
+
+#[test]
+fn where_one_becomes_two_the_rows_do_not_stay_with_the_key() {
+    let story = &[
+        "created ada @2",
+        "updated ada phone=1 @3",
+        "updated zoe @1",
+        "renamed ada->ben @5",
+        "renamed zoe->ada @6",
+    ];
+    let (before, world, difference) = refolded(&policy(), story, 3);
+    let after = rows(&world);
+    assert_eq!(after["ben"], before["ada"]);
+    assert_eq!(after["ben/client"], before["ada/client"]);
+    assert_eq!(difference.new_profiles.len(), 1);
 }

@@ -76,6 +76,20 @@ fn what_did_nothing_belongs_to_the_keys_it_names() {
 }
 
 #[test]
+fn what_came_before_anybody_had_the_key_belongs_to_who_had_it_in_the_end() {
+    let story = &[
+        "left ada org=acme",
+        "left cid org=acme",
+        "left zoe org=acme",
+        "created ada",
+        "renamed ada->cid",
+    ];
+    assert_eq!(chapters(story, "ada"), [1, 2, 4, 5]);
+    assert_eq!(chapters(story, "cid"), [1, 2, 4, 5]);
+    assert_eq!(chapters(story, "zoe"), [3]);
+}
+
+#[test]
 fn a_tombstone_tells_of_everybody_who_held_the_key() {
     let story = &[
         "created ada",

@@ -97,6 +97,26 @@ fn keys_are_taken_as_they_were_stored() {
 }
 
 #[test]
+fn what_was_reduced_is_reduced_again() {
+    let whole = bare(
+        "user.created",
+        r#"{"user_id":"u-1","email":"ada@example.com","phone":"1"}"#,
+    )
+    .accepted();
+    let reduced = whole.reduced().expect("there is something to leave out");
+    let again = |envelope: &Envelope| {
+        recall(Recorded {
+            reduced: true,
+            ..recorded(envelope)
+        })
+    };
+    assert_eq!(again(&reduced), Ok(reduced.event.clone()));
+    let minimal = bare("user.created", r#"{"user_id":"u-1"}"#).accepted();
+    let refusal = again(&minimal).expect_err("nothing can have been left out");
+    assert_eq!(refusal.reason(), Reason::Undecodable);
+}
+
+#[test]
 fn damaged_data_are_refused() {
     let envelope = bare("user.deleted", r#"{"user_id":"u-1"}"#).accepted();
     for data in ["", "s3cret", "{}", r#"{"user_id":"s3cret","user_id":"u-1"}"#] {
