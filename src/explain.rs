@@ -16,6 +16,8 @@ pub struct Chapter {
     pub effects: Option<Effects>,
     /// Names of the fields that were dropped.
     pub degraded: Vec<String>,
+    /// What it did to the tables of the application, by step.
+    pub cascades: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 /// A user and their history in position order.
@@ -63,6 +65,7 @@ pub async fn explain(store: &Store, user_id: &str) -> Result<Explained, StoreErr
                 .as_deref()
                 .and_then(|text| serde_json::from_str(text).ok())
                 .unwrap_or_default(),
+            cascades: row.cascades.as_deref().and_then(|text| serde_json::from_str(text).ok()),
             row,
         })
         .collect();

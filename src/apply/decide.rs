@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use time::OffsetDateTime;
 
+use super::follow::Followed;
 use super::load::Loaded;
 use super::{Arrival, Settled};
 use crate::dead_letters::Undertaker;
@@ -20,6 +21,8 @@ pub(super) struct Batch<'a> {
     /// Indices of further copies of an identity within the batch, with the index of the first.
     copies: Vec<(usize, usize)>,
     pub(super) letters: Vec<Letter>,
+    /// What the application's tables have to follow, where there are any.
+    pub(super) followed: Option<Followed>,
 }
 
 impl<'a> Batch<'a> {
@@ -31,6 +34,7 @@ impl<'a> Batch<'a> {
             fresh: Vec::new(),
             copies: Vec::new(),
             letters: Vec::new(),
+            followed: None,
         };
         let mut first: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for (index, arrival) in arrivals.iter().enumerate() {

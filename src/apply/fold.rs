@@ -8,10 +8,12 @@ use uuid::Uuid;
 
 use super::Settled;
 use super::decide::Batch;
+use super::follow::{Blamed, Named};
 use super::late::Component;
 use super::load::Loaded;
 use crate::dead_letters::Undertaker;
-use crate::domain::{self, Difference, KeyRow, Outcome, Plan, Policy, Spacing, Verdict, World};
+use crate::domain::cascade::{Trail, Watch};
+use crate::domain::{self, Difference, EventRef, KeyRow, Outcome, Plan, Policy, Spacing, Verdict, World};
 use crate::envelope::Envelope;
 use crate::store::{Decided, NewEntry, StoreError};
 
@@ -22,6 +24,8 @@ pub(super) struct Terms<'a> {
     pub(super) undertaker: &'a Undertaker,
     pub(super) now: OffsetDateTime,
     pub(super) spacing: Spacing,
+    /// Events of the ledger that are rejected from now on, because a required step of theirs failed.
+    pub(super) refused: &'a Blamed,
     pub(super) mint: &'a mut (dyn FnMut() -> Uuid + Send),
 }
 
@@ -71,12 +75,36 @@ impl Batch<'_> {
             })
             .collect();
         order.sort_by(|(_, a), (_, b)| a.event.position.cmp(&b.event.position));
+        let mut watch = self.followed.is_some().then(|| Watch::over(&world));
         for (index, envelope) in order {
-            let (verdict, _) = world.apply(&envelope.event, terms.policy);
+            let event = &envelope.event;
+            let seen = watch.as_ref().map(|_| Watch::before(&world, event));
+            let (verdict, person) = world.apply(event, terms.policy);
+            if let (Some(watch), Some(seen)) = (&mut watch, seen) {
+                watch.after(&world, event, &verdict, person, seen);
+            }
             self.enter(index, envelope, verdict, Path::Fast, terms, decided);
+        }
+        if let Some(watch) = watch {
+            self.note_trail(watch.into_trail(), rows);
         }
         domain::name_rows(&mut world, terms.mint);
         extend(&mut decided.difference, domain::difference(rows, &stored, &world, plan));
+    }
+
+    /// Keeps what the application's tables have to follow, with the names of the events.
+    fn note_trail(&mut self, trail: Trail, rows: &BTreeMap<String, KeyRow>) {
+        let named: Vec<(EventRef, Named)> = self
+            .fresh
+            .iter()
+            .filter_map(|index| self.envelope(*index))
+            .filter(|envelope| trail.names(envelope.event.reference))
+            .map(|envelope| (envelope.event.reference, Named::of(envelope)))
+            .collect();
+        if let Some(followed) = &mut self.followed {
+            followed.events.extend(named);
+            followed.trails.push((trail, rows.keys().cloned().collect()));
+        }
     }
 
     /// An event with its verdict enters the ledger; a rejected one goes to the dead letters as well.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::decide::Batch;
 use super::fold::{Path, Terms, extend};
+use super::follow::Blamed;
 use super::load::History;
-use crate::domain::{self, Entry, KeyRow, Outcome, Plan, Planned, Policy, Verdict, World};
+use crate::domain::{self, Entry, KeyRow, Outcome, Plan, Planned, Policy, Reason, Verdict, World};
 use crate::envelope::{self, Envelope};
 use crate::store::{Changed, Decided, LedgerRow, StoreError};
 
@@ -35,7 +36,9 @@ impl Batch<'_> {
         let stored = World::from_rows(rows.values(), read.departed);
         let mut history: Vec<(Entry, Origin<'_>)> = Vec::new();
         for row in &read.ledger {
-            history.push((recalled(row, policies)?, Origin::Ledger(row)));
+            let mut entry = recalled(row, policies)?;
+            entry.event.cascade_failed |= is_refused(row, terms.refused);
+            history.push((entry, Origin::Ledger(row)));
         }
         for event in &late.events {
             let index = self.fresh[*event];
@@ -58,13 +61,17 @@ impl Batch<'_> {
             let made = std::mem::take(&mut refolded.checkpoints);
             decided.checkpoints.keep(root, begun, &read.marks, made, total)?;
         }
+        domain::name_rows(&mut refolded.world, terms.mint);
+        if let Some(followed) = &mut self.followed {
+            let keys = rows.keys().cloned().collect();
+            followed.late(&stored, &refolded, &entries, &origins, keys);
+        }
         for (origin, verdict) in origins.into_iter().zip(refolded.verdicts) {
             match origin {
                 Origin::Batch(index, envelope) => self.enter(index, envelope, verdict, Path::Late, terms, decided),
                 Origin::Ledger(row) => changed(row, verdict, row.policy_id, decided, terms)?,
             }
         }
-        domain::name_rows(&mut refolded.world, terms.mint);
         extend(
             &mut decided.difference,
             domain::difference(rows, &stored, &refolded.world, plan),
@@ -74,9 +81,14 @@ impl Batch<'_> {
 }
 
 /// Where an event of a history comes from.
-enum Origin<'a> {
+pub(super) enum Origin<'a> {
     Ledger(&'a LedgerRow),
     Batch(usize, &'a Envelope),
+}
+
+fn is_refused(row: &LedgerRow, refused: &Blamed) -> bool {
+    // A set of pairs can only be asked for a pair.
+    !refused.is_empty() && refused.contains(&(row.source.clone(), row.event_id.clone()))
 }
 
 /// Makes an event of the ledger again, with the policy it was evaluated by.
@@ -100,6 +112,10 @@ pub fn recalled(row: &LedgerRow, policies: &BTreeMap<i64, Arc<Policy>>) -> Resul
         reduced: row.reduced,
     })
     .map_err(|refusal| unreadable(refusal.to_string()))?;
+    let event = domain::Event {
+        cascade_failed: row.reason == Some(Reason::CascadeFailed),
+        ..event
+    };
     let policy = policies
         .get(&row.policy_id)
         .ok_or_else(|| unreadable(format!("policy {} is missing", row.policy_id)))?;
@@ -127,7 +143,9 @@ pub(super) fn changed(
         return Ok(());
     }
     match (row.outcome, verdict.outcome, verdict.reason) {
-        (before, Outcome::Rejected, Some(reason)) if before != Outcome::Rejected => {
+        (before, Outcome::Rejected, Some(reason))
+            if before != Outcome::Rejected || (reason == Reason::CascadeFailed && row.reason != Some(reason)) =>
+        {
             decided
                 .letters
                 .push(terms.undertaker.bury_recorded(row, reason, terms.now));

@@ -4,9 +4,12 @@
 
 mod decide;
 mod fold;
+mod follow;
 mod late;
 mod load;
+mod notes;
 pub mod rebuild;
+mod trail;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,6 +28,7 @@ pub use late::recalled;
 
 use decide::Batch;
 use fold::Terms;
+use follow::{Blamed, Followed};
 use load::Loaded;
 
 /// A message and what the decoder made of it.
@@ -112,14 +116,28 @@ impl Applier {
     /// # Errors
     /// When the database does not take the batch; it can be tried again as it is.
     pub async fn apply(&self, arrivals: &[Arrival<'_>], givens: Givens<'_>) -> Result<Vec<Settled>, StoreError> {
-        let batch = Batch::sort_out(arrivals, &self.undertaker, givens.now);
-        if batch.is_done() {
-            return Ok(batch.into_settled());
+        let mut refused = Blamed::new();
+        loop {
+            let batch = Batch::sort_out(arrivals, &self.undertaker, givens.now);
+            if batch.is_done() {
+                return Ok(batch.into_settled());
+            }
+            let mut session = self.session().await?;
+            let patience = session.patience();
+            let again = Givens {
+                now: givens.now,
+                mint: &mut *givens.mint,
+            };
+            let mut blamed = Blamed::new();
+            let unit = self.unit_of_work(&mut session, batch, again, &refused, &mut blamed);
+            let applied = patience.with(unit).await;
+            let applied = self.conclude(session, applied);
+            // Alone, an event is not to blame for the older ones that it makes apply: those are rejected then.
+            if applied.is_ok() || arrivals.len() > 1 || blamed.is_subset(&refused) {
+                return applied;
+            }
+            refused.append(&mut blamed);
         }
-        let mut session = self.session().await?;
-        let patience = session.patience();
-        let applied = patience.with(self.unit_of_work(&mut session, batch, givens)).await;
-        self.conclude(session, applied)
     }
 
     async fn session(&self) -> Result<Session, StoreError> {
@@ -147,10 +165,13 @@ impl Applier {
         session: &mut Session,
         mut batch: Batch<'_>,
         givens: Givens<'_>,
+        refused: &Blamed,
+        blamed: &mut Blamed,
     ) -> Result<Vec<Settled>, StoreError> {
         let mut tx = session.begin().await?;
         reach(Point::Begun);
         let mut decided = Decided::default();
+        batch.followed = (!self.store.cascades().is_empty()).then(Followed::default);
         if batch.has_events() {
             let rows = tx.lock(&batch.keys()).await?;
             reach(Point::Locked);
@@ -169,6 +190,7 @@ impl Applier {
                 undertaker: &self.undertaker,
                 now: givens.now,
                 spacing: self.spacing,
+                refused,
                 mint: givens.mint,
             };
             decided = batch.decide(&plan, loaded, &mut terms)?;
@@ -182,6 +204,9 @@ impl Applier {
             .letters
             .retain(|letter| buried.insert(letter.message_id.clone()));
         tx.save(&decided).await?;
+        if let Some(followed) = batch.followed.take() {
+            self.follow(&mut tx, followed, blamed).await?;
+        }
         reach(Point::Saved);
         tracing::trace!(statements = tx.statements(), "batch written");
         tx.commit().await?;

@@ -95,6 +95,7 @@ impl Applier {
             undertaker: &self.undertaker,
             now: givens.now,
             spacing: self.spacing,
+            refused: &super::follow::Blamed::new(),
             mint: givens.mint,
         };
         let mut folded: Vec<Folded> = Vec::new();

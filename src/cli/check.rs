@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::{print_json, say};
+use super::{print_json, say, tables};
 use crate::config::Config;
 use crate::jetstream::{self, Broker, BrokerError, Difference};
 use crate::store::{SchemaState, Store};
@@ -172,6 +172,7 @@ async fn check_store(config: &Config) -> Findings {
         }
         Err(error) => findings.problem("database", error),
     }
+    check_tables(config, &store, &mut findings).await;
     match store.durability_warnings().await {
         Ok(warnings) => warnings
             .into_iter()
@@ -180,4 +181,28 @@ async fn check_store(config: &Config) -> Findings {
     }
     store.close().await;
     findings
+}
+
+async fn check_tables(config: &Config, store: &Store, findings: &mut Findings) {
+    let count = config.cascades.len() + config.audits.len();
+    if count == 0 {
+        return;
+    }
+    match tables::inspect(store, config).await {
+        Err(error) => findings.problem("tables", error),
+        Ok(found) => {
+            if found.problems.is_empty() {
+                findings.ok(
+                    "tables",
+                    format!("{count} of the application's tables follow the users"),
+                );
+            }
+            for problem in found.problems {
+                findings.problem("tables", anyhow::anyhow!(problem));
+            }
+            for warning in found.warnings {
+                findings.warning("tables", warning);
+            }
+        }
+    }
 }

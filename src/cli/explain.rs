@@ -39,6 +39,8 @@ struct Line<'a> {
     reason: Option<&'a str>,
     effects: Option<&'a Effects>,
     degraded: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cascades: Option<&'a serde_json::Map<String, serde_json::Value>>,
     late: bool,
     stream_sequence: i64,
 }
@@ -77,6 +79,7 @@ fn line(chapter: &Chapter) -> Line<'_> {
         reason: chapter.row.reason.map(crate::domain::Reason::name),
         effects: chapter.effects.as_ref(),
         degraded: &chapter.degraded,
+        cascades: chapter.cascades.as_ref(),
         late: chapter.row.late,
         stream_sequence: chapter.row.stream_sequence,
     }
@@ -127,11 +130,33 @@ fn told(chapter: &Chapter) -> String {
     if !chapter.degraded.is_empty() {
         parts.push(format!("; dropped {}", chapter.degraded.join(", ")));
     }
+    let steps = chapter.cascades.iter().flatten();
+    parts.extend(steps.map(|(name, note)| format!("; {}", step(name, note))));
     if row.late {
         parts.push("; came late".to_owned());
     }
     parts.push(format!("  [{} {}]", row.source, row.event_id));
     parts.concat()
+}
+
+/// What a step did, in words: `user_permissions 3`, `sessions 0 (failed: …)`.
+fn step(name: &str, note: &serde_json::Value) -> String {
+    if let Some(rows) = note.as_u64() {
+        return format!("{name} {rows}");
+    }
+    if let Some(events) = note.as_array() {
+        let events: Vec<&str> = events.iter().filter_map(serde_json::Value::as_str).collect();
+        return format!("{name} ({})", events.join(", "));
+    }
+    let text = |key: &str| note.get(key).and_then(serde_json::Value::as_str);
+    let rows = note.get("rows").and_then(serde_json::Value::as_u64).unwrap_or_default();
+    let waiting = note.get("waiting").map(|_| "the rest is on its way".to_owned());
+    let remark = text("note").map(|remark| match text("error") {
+        Some(error) => format!("{remark}: {error}"),
+        None => remark.to_owned(),
+    });
+    let told: Vec<String> = waiting.into_iter().chain(remark).collect();
+    format!("{name} {rows} ({})", told.join("; "))
 }
 
 /// What an event changed, in words.

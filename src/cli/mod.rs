@@ -14,6 +14,7 @@ mod rebuild;
 mod replay;
 mod run;
 mod schema;
+mod tables;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -127,6 +128,7 @@ fn is_ours(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.is::<ConfigError>()
             || cause.is::<Setup>()
+            || cause.is::<tables::Unfit>()
             || cause
                 .downcast_ref::<BrokerError>()
                 .is_some_and(|error| !error.is_transient())

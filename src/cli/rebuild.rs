@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::run::tables_are_current;
+use super::tables::follow;
 use super::{print_json, progress, say};
 use crate::apply::Applier;
 use crate::apply::rebuild::{Mode, Repaired};
@@ -71,6 +72,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
 async fn rebuild(args: &Args, config: &Config, shutdown: &Shutdown) -> anyhow::Result<ExitCode> {
     let store = Store::open(&wiring::store(config)).await?;
     tables_are_current(&store).await?;
+    let store = follow(store, config).await?;
     let applier = Applier::new(
         store.clone(),
         wiring::policy(config),

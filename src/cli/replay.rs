@@ -12,6 +12,7 @@ use time::format_description::well_known::Rfc3339;
 use tokio::sync::Notify;
 
 use super::run::{empty_outbox, relay, say_counts, tables_are_current};
+use super::tables::follow;
 use super::{print_json, progress, say, wrong_usage};
 use crate::apply::Applier;
 use crate::config::Config;
@@ -94,6 +95,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     let broker = jetstream::connect(&wiring::broker(config)).await?;
     let store = Store::open(&wiring::store(config)).await?;
     tables_are_current(&store).await?;
+    let store = follow(store, config).await?;
     let held = broker.held(&config.consumer.stream).await?;
     let range = range(args, &broker, held, &config.consumer.stream).await?;
     let code = if args.dry_run {

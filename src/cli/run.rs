@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::tables::follow;
 use super::{Setup, print_json, say};
 use crate::apply::Applier;
 use crate::config::Config;
@@ -155,7 +156,15 @@ async fn ready(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Option<(B
             .await
             .map_err(|error| (is_away(&error), error))
     });
-    Ok(prepared.await?.map(|()| (broker, store)))
+    if prepared.await?.is_none() {
+        return Ok(None);
+    }
+    let following = patiently("the database", shutdown, || async {
+        follow(store.clone(), config)
+            .await
+            .map_err(|error| (is_away(&error), error))
+    });
+    Ok(following.await?.map(|store| (broker, store)))
 }
 
 /// Makes the topology, once the tables are known to be there: nothing is made for a worker that cannot work.

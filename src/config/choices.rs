@@ -12,6 +12,48 @@ pub enum OnDelete {
     Archive,
 }
 
+/// Which value of a user a column of the application holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CascadeKey {
+    /// The key of the user.
+    UserId,
+    /// The address.
+    Email,
+    /// The user name.
+    Username,
+}
+
+/// What happens to rows whose user has another value now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnRename {
+    /// They get the new one.
+    Rewrite,
+    /// They go.
+    Delete,
+    /// They get none.
+    Nullify,
+    /// They stay.
+    Keep,
+}
+
+/// What happens to rows of the application whose user went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnLeave {
+    /// They go.
+    Delete,
+    /// They get no value.
+    Nullify,
+    /// They get a value that tells nothing.
+    Anonymise,
+    /// They stay.
+    Keep,
+    /// The user cannot go while there are any.
+    Restrict,
+}
+
 /// Where a profile stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,6 +1,7 @@
 //! The configuration as it is written: plain values with their defaults, unknown keys denied. Nothing here is checked
 //! beyond its kind; `validate` turns it into the high form. The field names are the keys of `config.toml`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use toml::Table;
 
 use super::duration;
 use super::secret::Hidden;
-use super::{CreateOn, DisplayNameOwner, LogFormat, OnDelete, Status};
+use super::{CascadeKey, CreateOn, DisplayNameOwner, LogFormat, OnDelete, OnLeave, OnRename, Status};
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Default, serde::Deserialize)]
@@ -23,6 +24,8 @@ pub(super) struct Config {
     pub profiles: Vec<Profile>,
     pub customers: Customers,
     pub source: Vec<Source>,
+    pub cascade: Vec<Cascade>,
+    pub audit: Vec<Audit>,
     pub dead_letters: DeadLetters,
     pub outbox: Outbox,
     pub http: Http,
@@ -140,6 +143,7 @@ pub(super) struct Worker {
     pub grace: Interval,
     pub max_future: Interval,
     pub max_component_events: i64,
+    pub max_rows_per_step: i64,
     pub protected: Vec<String>,
     pub user_id_is_email: bool,
     pub on_delete: OnDelete,
@@ -156,6 +160,7 @@ impl Default for Worker {
             grace: Interval::seconds(20),
             max_future: Interval::seconds(300),
             max_component_events: 100_000,
+            max_rows_per_step: 10_000,
             protected: vec!["Administrator".into()],
             user_id_is_email: false,
             on_delete: OnDelete::Delete,
@@ -213,6 +218,50 @@ pub(super) struct Source {
     pub name: Option<String>,
     pub key_prefix: String,
     pub allow: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Cascade {
+    pub table: Option<String>,
+    pub column: Option<String>,
+    pub key: CascadeKey,
+    pub on_rename: OnRename,
+    pub on_delete: OnLeave,
+    pub required: bool,
+    pub expect_rows: bool,
+}
+
+impl Default for Cascade {
+    fn default() -> Self {
+        Self {
+            table: None,
+            column: None,
+            key: CascadeKey::UserId,
+            on_rename: OnRename::Rewrite,
+            on_delete: OnLeave::Keep,
+            required: true,
+            expect_rows: false,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Audit {
+    pub table: Option<String>,
+    pub columns: BTreeMap<String, String>,
+    pub required: bool,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self {
+            table: None,
+            columns: BTreeMap::new(),
+            required: true,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]

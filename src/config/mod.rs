@@ -4,6 +4,7 @@
 //! ready to use, before any port opens. It must never reach out to a broker or a database, never show a secret in
 //! `Debug`, `Display` or an error, and never stop at the first problem when there are more.
 
+mod cascades;
 mod check;
 mod choices;
 mod connect;
@@ -28,7 +29,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-pub use choices::{CreateOn, DisplayNameOwner, LogFormat, OnDelete, Status};
+pub use choices::{CascadeKey, CreateOn, DisplayNameOwner, LogFormat, OnDelete, OnLeave, OnRename, Status};
 pub use problem::{ConfigError, Origin, Problem};
 pub use secret::SecretUrl;
 
@@ -53,6 +54,10 @@ pub struct Config {
     pub customers: Customers,
     /// Rules for single sources of events; a source without one may send everything.
     pub sources: Vec<Source>,
+    /// The application's tables that hold a key of users, in order.
+    pub cascades: Vec<Cascade>,
+    /// The application's tables that get a row for every rename and deletion, in order.
+    pub audits: Vec<Audit>,
     /// Where events go that could not be applied.
     pub dead_letters: DeadLetters,
     /// The relay of outgoing messages.
@@ -190,6 +195,8 @@ pub struct Worker {
     pub max_future: Duration,
     /// Components of more events are not folded again.
     pub max_component_events: usize,
+    /// Most rows of one step in the application's tables that change in one transaction; 0 for no limit.
+    pub max_rows_per_step: u64,
     /// Keys that are neither deleted nor renamed, compared ignoring case.
     pub protected: Vec<String>,
     /// Whether the key of a user is the address.
@@ -238,6 +245,62 @@ pub struct Source {
     pub key_prefix: String,
     /// Names of the event types it may send; empty for all.
     pub allow: Vec<String>,
+}
+
+/// One of `[[cascade]]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cascade {
+    /// Under which name it is counted and shown: the table as it is written, with the column where it is listed twice.
+    pub name: String,
+    /// The schema, a plain identifier, where one is named.
+    pub schema: Option<String>,
+    /// The table, a plain identifier.
+    pub table: String,
+    /// The column, a plain identifier; no two entries have the same one.
+    pub column: String,
+    /// What it holds.
+    pub key: CascadeKey,
+    /// What happens when that changes.
+    pub on_rename: OnRename,
+    /// What happens when the user is deleted.
+    pub on_delete: OnLeave,
+    /// Whether an event fails with it.
+    pub required: bool,
+    /// Whether there should be rows.
+    pub expect_rows: bool,
+}
+
+/// One of `[[audit]]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// Under which name it is counted and shown.
+    pub name: String,
+    /// The schema, a plain identifier, where one is named.
+    pub schema: Option<String>,
+    /// The table, a plain identifier.
+    pub table: String,
+    /// What is written; never empty.
+    pub columns: Vec<AuditColumn>,
+    /// Whether an event fails with it.
+    pub required: bool,
+}
+
+/// What one column of an audit row says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditColumn {
+    /// The column, a plain identifier.
+    pub column: String,
+    /// Text and placeholders, in order.
+    pub pieces: Vec<Piece>,
+}
+
+/// A part of a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// As it is.
+    Text(String),
+    /// A known placeholder, without its braces.
+    Field(String),
 }
 
 /// `[dead_letters]`
@@ -349,9 +412,12 @@ fn high(low: low::Config, check: &mut Check<'_>) -> Config {
     let worker = streams::worker(check, low.worker);
     let consumer = streams::consumer(check, low.consumer, worker.batch_max);
     let profiles = profiles::profiles(check, low.profiles);
+    let store = connect::store(check, low.store);
     Config {
         nats: connect::nats(check, low.nats),
-        store: connect::store(check, low.store),
+        cascades: cascades::cascades(check, low.cascade, &store),
+        audits: cascades::audits(check, low.audit, &store),
+        store,
         customers: profiles::customers(check, low.customers, &profiles),
         sources: profiles::sources(check, low.source, &worker),
         dead_letters: streams::dead_letters(check, low.dead_letters, &consumer),

@@ -48,6 +48,13 @@ pub(super) fn overlap(left: &str, right: &str) -> bool {
     }
 }
 
+/// Whether a text is a plain identifier of the application, which PostgreSQL does not cut off.
+pub(super) fn is_column_name(text: &str) -> bool {
+    text.len() <= 63
+        && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
 /// Whether a text is a plain lower-case identifier of at most `longest` characters, one at least.
 pub(super) fn is_identifier(text: &str, longest: usize) -> bool {
     text.len() <= longest

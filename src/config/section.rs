@@ -18,7 +18,7 @@ pub(super) struct Section {
 }
 
 /// Every section, in the order of `config.toml`.
-pub(super) static SECTIONS: [Section; 11] = [
+pub(super) static SECTIONS: [Section; 13] = [
     once::<low::Nats>("nats"),
     once::<low::Consumer>("consumer"),
     once::<low::Store>("store"),
@@ -31,6 +31,14 @@ pub(super) static SECTIONS: [Section; 11] = [
     Section {
         repeated: true,
         ..once::<low::Source>("source")
+    },
+    Section {
+        repeated: true,
+        ..once::<low::Cascade>("cascade")
+    },
+    Section {
+        repeated: true,
+        ..once::<low::Audit>("audit")
     },
     once::<low::DeadLetters>("dead_letters"),
     once::<low::Outbox>("outbox"),

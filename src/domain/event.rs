@@ -252,6 +252,8 @@ pub struct Event {
     pub key: String,
     /// What happened.
     pub body: Body,
+    /// It was once rejected because a required step in the application's tables failed: an input of every later fold.
+    pub cascade_failed: bool,
     /// Names of the optional fields that were dropped because their value was bad.
     pub degraded: BTreeSet<String>,
     /// Whether a backfill made the event.

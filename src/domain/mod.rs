@@ -3,6 +3,7 @@
 //!
 //! Pure: value types only. No clock, no I/O, no async, no logging, nothing else of the crate.
 
+pub mod cascade;
 pub mod checkpoint;
 pub mod component;
 pub mod diff;

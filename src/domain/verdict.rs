@@ -54,6 +54,8 @@ pub enum Reason {
     UnknownProfileType,
     /// Rejected: the source may not send this type.
     SourceNotAllowed,
+    /// Rejected: a required step in the application's tables failed.
+    CascadeFailed,
     /// Dead: the message is not a valid event.
     Undecodable,
     /// Dead: the same identity with other content.
@@ -70,7 +72,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::AfterDeletion,
         Self::AlreadyDeleted,
         Self::AlreadyRenamed,
@@ -81,6 +83,7 @@ impl Reason {
         Self::KeyTaken,
         Self::UnknownProfileType,
         Self::SourceNotAllowed,
+        Self::CascadeFailed,
         Self::Undecodable,
         Self::IdConflict,
         Self::TimeInFuture,
@@ -102,6 +105,7 @@ impl Reason {
             Self::KeyTaken => "key_taken",
             Self::UnknownProfileType => "unknown_profile_type",
             Self::SourceNotAllowed => "source_not_allowed",
+            Self::CascadeFailed => "cascade_failed",
             Self::Undecodable => "undecodable",
             Self::IdConflict => "id_conflict",
             Self::TimeInFuture => "time_in_future",
@@ -129,6 +133,7 @@ impl Reason {
             Self::KeyTaken => "the new key belongs to another user",
             Self::UnknownProfileType => "the profile type is not configured",
             Self::SourceNotAllowed => "its source may not send this type",
+            Self::CascadeFailed => "a late event made it apply, and a required step in the application's tables failed",
             Self::Undecodable => "the message is not a valid event",
             Self::IdConflict => "another event with other content has this source and id; the first one stored stands",
             Self::TimeInFuture => "its time lies too far after the broker's",
@@ -157,6 +162,9 @@ impl Reason {
             }
             Self::UnknownProfileType => "add the profile type to [[profiles]], or correct it at the source",
             Self::SourceNotAllowed => "add the type to allow of this [[source]], or stop the source from sending it",
+            Self::CascadeFailed => {
+                "see which step failed and why (the worker's log names it); put that right, and publish the event again under a new id"
+            }
             Self::Undecodable => "correct the event at its source and publish it again; the error names field and rule",
             Self::IdConflict => {
                 "the source used one id for two different events: publish the second again under an id of its own"

@@ -109,6 +109,9 @@ impl World {
 
     /// What the policy refuses, before anything is looked at but who is meant.
     fn refusal(&self, event: &Event, policy: &Policy, subject: Subject) -> Option<Reason> {
+        if event.cascade_failed {
+            return Some(Reason::CascadeFailed);
+        }
         if !policy.allows(event) {
             return Some(Reason::SourceNotAllowed);
         }

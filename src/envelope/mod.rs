@@ -161,6 +161,7 @@ pub fn decode(message: &Incoming<'_>, intake: &Intake) -> Result<Envelope, Refus
         time,
         key: key(&read.user_id, &attributes.source, intake),
         body: with_keys(read.body, &attributes.source, intake),
+        cascade_failed: false,
         degraded: read.degraded,
         backfill: attributes.backfill,
         source: attributes.source,
@@ -210,6 +211,7 @@ pub fn recall(recorded: Recorded<'_>) -> Result<Event, Refusal> {
         position: recorded.position,
         key: recorded.key,
         body,
+        cascade_failed: false,
         degraded: read.degraded,
         backfill: recorded.backfill,
     };

@@ -21,6 +21,8 @@ pub(super) enum Kind {
     Stale,
     /// A stored row is odd. The events of its component wait for it to be put right; all others go on.
     Odd,
+    /// Rows of one user are still on their way; the events of this user wait, all others go on.
+    Waits,
     /// A value or a rule of the application: this event is refused.
     Event,
     /// Something the event depends on is missing or in the way, and may come or go.
@@ -34,14 +36,14 @@ impl Kind {
         match self {
             Self::Passing | Self::Full | Self::SetUp | Self::Unknown => Class::World,
             Self::Contended | Self::TooLong | Self::Stale | Self::Odd => Class::Contended,
-            Self::Event | Self::Dependent | Self::Bug => Class::Event,
+            Self::Waits | Self::Event | Self::Dependent | Self::Bug => Class::Event,
         }
     }
 
     pub(super) fn alone(self) -> Class {
         match self {
             Self::Passing | Self::Full | Self::SetUp | Self::Unknown | Self::Stale => Class::World,
-            Self::Contended | Self::Odd => Class::Contended,
+            Self::Contended | Self::Odd | Self::Waits => Class::Contended,
             Self::TooLong | Self::Event | Self::Dependent | Self::Bug => Class::Event,
         }
     }
@@ -55,6 +57,7 @@ impl Kind {
             | Self::Unknown
             | Self::Contended
             | Self::Stale
+            | Self::Waits
             | Self::Event
             | Self::Bug => Pace::Usual,
         }
@@ -64,14 +67,20 @@ impl Kind {
     pub(super) fn pages(self) -> bool {
         match self {
             Self::Full | Self::SetUp | Self::Unknown | Self::Odd | Self::Bug => true,
-            Self::Passing | Self::Contended | Self::TooLong | Self::Stale | Self::Event | Self::Dependent => false,
+            Self::Passing
+            | Self::Contended
+            | Self::TooLong
+            | Self::Stale
+            | Self::Waits
+            | Self::Event
+            | Self::Dependent => false,
         }
     }
 
     /// What to do, for whoever is told.
     pub(super) fn remedy(self) -> &'static str {
         match self {
-            Self::Passing | Self::Contended | Self::TooLong | Self::Stale => "nothing: it is tried again",
+            Self::Passing | Self::Contended | Self::TooLong | Self::Stale | Self::Waits => "nothing: it is tried again",
             Self::Full => "make room: free disk, raise the limit, or end what holds it; work then goes on by itself",
             Self::SetUp => "put the set-up right (`rollcall check` finds what is wrong); work then goes on by itself",
             Self::Unknown => {

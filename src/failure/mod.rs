@@ -69,7 +69,7 @@ impl Fault {
     /// At start: waiting may help without anybody doing anything about it here.
     pub fn passes(&self) -> bool {
         match self.kind {
-            Kind::Passing | Kind::Full | Kind::Contended | Kind::TooLong | Kind::Stale => true,
+            Kind::Passing | Kind::Full | Kind::Contended | Kind::TooLong | Kind::Stale | Kind::Waits => true,
             Kind::SetUp | Kind::Unknown | Kind::Odd | Kind::Event | Kind::Dependent | Kind::Bug => false,
         }
     }
@@ -108,7 +108,14 @@ pub fn fault(error: &StoreError) -> Fault {
         | StoreError::Unreadable { .. }
         | StoreError::NoFile { .. }
         | StoreError::Died(_)
+        | StoreError::Restricted { .. }
+        | StoreError::Unfinished
         | StoreError::Settings(_) => (None, None),
+        StoreError::Step { source, .. } => {
+            let cause = fault(source);
+            let text = chain(error);
+            return Fault { text, ..cause };
+        }
     };
     Fault {
         constraint,
@@ -167,6 +174,9 @@ fn kind_of(error: &StoreError) -> Kind {
         StoreError::Unreadable { .. } => Kind::Odd,
         StoreError::NoFile { .. } | StoreError::Settings(_) => Kind::SetUp,
         StoreError::Aborted | StoreError::Died(_) => Kind::Bug,
+        StoreError::Step { source, .. } => kind_of(source),
+        StoreError::Restricted { .. } => Kind::Dependent,
+        StoreError::Unfinished => Kind::Waits,
     }
 }
 

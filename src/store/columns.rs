@@ -91,6 +91,11 @@ pub fn degraded_text(verdict: &Verdict) -> Result<Option<String>, StoreError> {
         .map_err(|error| no_json("degraded", &error))
 }
 
+/// Source and id of events, as they stand in a column.
+pub(super) fn identities_of(text: &str) -> Result<Vec<(String, String)>, StoreError> {
+    serde_json::from_str(text).map_err(|error| no_json("identities", &error))
+}
+
 pub(super) fn kind_of(name: &str) -> Result<Kind, StoreError> {
     Kind::from_name(name).ok_or_else(|| unreadable("type", format!("{name:?} is not known to this version")))
 }
@@ -165,11 +170,12 @@ pub(super) fn policy_of(text: &str) -> Result<Policy, StoreError> {
 }
 
 /// The reasons that later folds can take back.
-pub(super) const REJECTIONS: [Reason; 4] = [
+pub(super) const REJECTIONS: [Reason; 5] = [
     Reason::ProtectedUser,
     Reason::KeyTaken,
     Reason::UnknownProfileType,
     Reason::SourceNotAllowed,
+    Reason::CascadeFailed,
 ];
 
 /// A value as JSON text.

@@ -44,6 +44,23 @@ pub enum StoreError {
     /// The task at work on it died of a bug; nothing of it was committed.
     #[error("a unit of work died: {0}")]
     Died(&'static str),
+    /// A step in the application's tables failed; the class is that of its cause.
+    #[error("cascade {step} failed")]
+    Step {
+        /// Name of the step.
+        step: String,
+        /// Why.
+        source: Box<StoreError>,
+    },
+    /// Rows of the application stand in the way of a deletion.
+    #[error("{rows} rows stand in the way of the deletion")]
+    Restricted {
+        /// How many; counted up to a limit.
+        rows: u64,
+    },
+    /// Rows of this user are still on their way from an earlier event.
+    #[error("rows of this user are still on their way from an earlier event")]
+    Unfinished,
     /// The settings cannot be used.
     #[error("the store URL cannot be used: {0}")]
     Settings(String),
@@ -132,6 +149,15 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl StoreError {
+    /// The same error as one of a step in the application's tables.
+    #[must_use]
+    pub fn in_step(self, step: &str) -> Self {
+        Self::Step {
+            step: step.to_owned(),
+            source: Box::new(self),
+        }
+    }
+
     /// The SQLSTATE of PostgreSQL, the extended code of SQLite, or our own word for what has neither.
     pub fn code(&self) -> &str {
         match self {
@@ -144,6 +170,9 @@ impl StoreError {
             Self::Unreadable { .. } => "unreadable",
             Self::NoFile { .. } => "no_file",
             Self::Died(_) => "died",
+            Self::Step { source, .. } => source.code(),
+            Self::Restricted { .. } => "restricted",
+            Self::Unfinished => "unfinished",
             Self::Settings(_) => "settings",
         }
     }

@@ -78,6 +78,7 @@ pub struct LedgerRow {
     pub stream_sequence: i64,
     pub published: OffsetDateTime,
     pub reduced: bool,
+    pub cascades: Option<String>,
 }
 
 /// An event of the ledger that a later fold sees differently.

@@ -96,7 +96,8 @@ macro_rules! in_tx {
     };
 }
 
-// After the macros, which it uses.
+// After the macros, which they use.
+pub mod cascade;
 mod tx;
 
 impl Store {

@@ -18,6 +18,7 @@ fn event(id: u8, seconds: i64, key: &str, to: Option<&str>) -> Event {
         position: Position::new(time, "", body.kind(), "s", &id.to_string()),
         key: key.to_owned(),
         body,
+        cascade_failed: false,
         degraded: BTreeSet::new(),
         backfill: false,
     }

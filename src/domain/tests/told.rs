@@ -57,6 +57,7 @@ pub(super) fn event(n: usize, text: &str) -> Event {
         time,
         key: key.to_owned(),
         body,
+        cascade_failed: false,
         degraded: said.degraded,
         backfill: said.backfill,
     }

@@ -1,9 +1,12 @@
 //! The small transactions of [`super::super::failures`].
 
+use std::sync::Arc;
+
 use sqlx::postgres::PgRow;
 use sqlx::{Executor as _, Row as _};
 use time::OffsetDateTime;
 
+use super::super::cascade::safe;
 use super::super::failures::{Claimed, Duties, PROBE, Parked, Suspicion, Waiting};
 use super::super::{Letter, StoreError, columns};
 use super::Tx;
@@ -12,6 +15,11 @@ impl Tx<'_> {
     pub(in super::super) async fn probe(&mut self) -> Result<(), StoreError> {
         let sql = self.sql(PROBE);
         self.inner.execute(sqlx::raw_sql(sql)).await?;
+        let cascades = Arc::clone(&self.cascades);
+        for sql in cascades.probes() {
+            self.ask();
+            self.inner.execute(sqlx::raw_sql(safe(sql))).await?;
+        }
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! tables grow from empty under prepared statements: each connection plans with index scans only.
 
 mod backfill;
+mod cascade;
 mod checkpoints;
 mod failures;
 mod look;
@@ -24,6 +25,7 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Postgres as Driver, Row as _, Transaction,
 };
 
+use super::cascade::Cascades;
 use super::{Patience, SchemaState, StoreError, StoreSettings, columns};
 use crate::domain::Policy;
 use crate::failpoint::{Point, reach};
@@ -33,10 +35,11 @@ pub(super) use backfill::QueryRows;
 const POLICIES: &str = "SELECT policy_id, body FROM @policies WHERE policy_id = ANY($1)";
 
 /// Every migration, oldest first; the number of a migration is its place, from 1.
-const MIGRATIONS: [(&str, &str); 3] = [
+const MIGRATIONS: [(&str, &str); 4] = [
     ("foundation", include_str!("0001_foundation.sql")),
     ("checkpoints", include_str!("0002_checkpoints.sql")),
     ("failures", include_str!("0003_failures.sql")),
+    ("cascades", include_str!("0004_cascades.sql")),
 ];
 
 /// Any number will do, as long as every version of Rollcall uses the same.
@@ -58,6 +61,7 @@ pub struct Postgres {
     names: Arc<str>,
     schema: Arc<str>,
     patience: Duration,
+    cascades: Arc<Cascades>,
 }
 
 impl std::fmt::Debug for Postgres {
@@ -74,6 +78,7 @@ pub struct Session {
     connection: PoolConnection<Driver>,
     names: Arc<str>,
     patience: Patience,
+    cascades: Arc<Cascades>,
 }
 
 impl std::fmt::Debug for Session {
@@ -87,6 +92,7 @@ pub struct Tx<'c> {
     inner: Transaction<'c, Driver>,
     names: Arc<str>,
     patience: Patience,
+    cascades: Arc<Cascades>,
     statements: u32,
 }
 
@@ -137,7 +143,16 @@ impl Postgres {
             names: format!("\"{schema}\".").into(),
             schema: schema.into(),
             patience,
+            cascades: Arc::default(),
         })
+    }
+
+    pub(super) fn with_cascades(self, cascades: Arc<Cascades>) -> Self {
+        Self { cascades, ..self }
+    }
+
+    pub(super) fn cascades(&self) -> &Arc<Cascades> {
+        &self.cascades
     }
 
     fn sql(&self, sql: &str) -> AssertSqlSafe<String> {
@@ -239,6 +254,7 @@ impl Postgres {
             connection,
             names: Arc::clone(&self.names),
             patience: Patience::new(self.patience),
+            cascades: Arc::clone(&self.cascades),
         })
     }
 
@@ -259,6 +275,7 @@ impl Session {
             inner,
             names: Arc::clone(&self.names),
             patience: self.patience.clone(),
+            cascades: Arc::clone(&self.cascades),
             statements: 0,
         })
     }

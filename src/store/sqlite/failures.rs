@@ -1,5 +1,7 @@
 //! The small transactions of [`super::super::failures`].
 
+use std::sync::Arc;
+
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Executor as _, Row as _};
@@ -7,6 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
+use super::super::cascade::safe;
 use super::super::failures::{Claimed, Duties, PROBE, Parked, Suspicion, Waiting};
 use super::super::{Letter, StoreError, columns};
 use super::Tx;
@@ -16,6 +19,11 @@ impl Tx<'_> {
     pub(in super::super) async fn probe(&mut self) -> Result<(), StoreError> {
         let sql = self.sql(PROBE);
         self.inner.execute(sqlx::raw_sql(sql)).await?;
+        let cascades = Arc::clone(&self.cascades);
+        for sql in cascades.probes() {
+            self.ask();
+            self.inner.execute(sqlx::raw_sql(safe(sql))).await?;
+        }
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! what is committed survives a power cut. Tables are written `@name` in the SQL and get their prefix here.
 
 mod backfill;
+mod cascade;
 mod checkpoints;
 mod failures;
 mod look;
@@ -23,6 +24,7 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _, Sqlite as Driver, Transaction,
 };
 
+use super::cascade::Cascades;
 use super::{Patience, SchemaState, StoreError, StoreSettings, columns};
 use crate::domain::Policy;
 use crate::failpoint::{Point, reach};
@@ -32,10 +34,11 @@ pub(super) use backfill::QueryRows;
 const POLICIES: &str = "SELECT policy_id, body FROM @policies WHERE policy_id IN (SELECT value FROM json_each(?1))";
 
 /// Every migration, oldest first; the number of a migration is its place, from 1.
-const MIGRATIONS: [(&str, &str); 3] = [
+const MIGRATIONS: [(&str, &str); 4] = [
     ("foundation", include_str!("0001_foundation.sql")),
     ("checkpoints", include_str!("0002_checkpoints.sql")),
     ("failures", include_str!("0003_failures.sql")),
+    ("cascades", include_str!("0004_cascades.sql")),
 ];
 
 /// How long one statement may take, and how long one batch waits behind others for the only writer. There is no server
@@ -48,6 +51,7 @@ pub struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
     prefix: Arc<str>,
+    cascades: Arc<Cascades>,
 }
 
 /// One connection.
@@ -56,6 +60,7 @@ pub struct Session {
     connection: PoolConnection<Driver>,
     prefix: Arc<str>,
     patience: Patience,
+    cascades: Arc<Cascades>,
 }
 
 /// One transaction.
@@ -64,6 +69,7 @@ pub struct Tx<'c> {
     inner: Transaction<'c, Driver>,
     prefix: Arc<str>,
     patience: Patience,
+    cascades: Arc<Cascades>,
     statements: u32,
     has_failed: bool,
 }
@@ -115,7 +121,16 @@ impl Sqlite {
             writer,
             readers,
             prefix: prefix.into(),
+            cascades: Arc::default(),
         })
+    }
+
+    pub(super) fn with_cascades(self, cascades: Arc<Cascades>) -> Self {
+        Self { cascades, ..self }
+    }
+
+    pub(super) fn cascades(&self) -> &Arc<Cascades> {
+        &self.cascades
     }
 
     fn sql(&self, sql: &str) -> AssertSqlSafe<String> {
@@ -192,6 +207,7 @@ impl Sqlite {
             connection: self.writer.acquire().await?,
             prefix: Arc::clone(&self.prefix),
             patience: Patience::new(PATIENCE),
+            cascades: Arc::clone(&self.cascades),
         })
     }
 
@@ -216,6 +232,7 @@ impl Session {
             inner,
             prefix: Arc::clone(&self.prefix),
             patience: self.patience.clone(),
+            cascades: Arc::clone(&self.cascades),
             statements: 0,
             has_failed: false,
         })

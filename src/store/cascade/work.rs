@@ -1,0 +1,210 @@
+//! What is left of steps that were too large for one transaction: values whose rows are followed a part at a time. Each
+//! part is a transaction of its own that keeps the progress, so that nobody waits long and a crash loses little.
+
+use super::{Cascades, Step};
+use crate::store::{Session, Store, StoreError, Tx};
+
+/// What the rows of a value become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkEnd {
+    /// The column gets this value.
+    Set(String),
+    /// The column gets none.
+    Null,
+    /// They go.
+    Gone,
+}
+
+/// The rows of one value that are still to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Work {
+    /// Name of the step.
+    pub step: String,
+    /// The value that the rows hold.
+    pub value: String,
+    /// What they become.
+    pub end: WorkEnd,
+    /// Whose doing it is: source and id.
+    pub events: Vec<(String, String)>,
+    /// Rows done so far.
+    pub rows: u64,
+}
+
+/// How far the work is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// There is none, or nothing that anybody here could do.
+    Idle,
+    /// A part was done.
+    Going,
+}
+
+impl WorkEnd {
+    pub(in crate::store) fn word(&self) -> &'static str {
+        match self {
+            Self::Set(_) => "set",
+            Self::Null => "null",
+            Self::Gone => "gone",
+        }
+    }
+
+    pub(in crate::store) fn target(&self) -> Option<&str> {
+        match self {
+            Self::Set(value) => Some(value),
+            Self::Null | Self::Gone => None,
+        }
+    }
+
+    pub(in crate::store) fn from_words(word: &str, target: Option<String>) -> Option<Self> {
+        match (word, target) {
+            ("set", Some(value)) => Some(Self::Set(value)),
+            ("null", None) => Some(Self::Null),
+            ("gone", None) => Some(Self::Gone),
+            _ => None,
+        }
+    }
+}
+
+impl Tx<'_> {
+    /// Leaves rows for later.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn put_off(&mut self, work: &[Work]) -> Result<(), StoreError> {
+        in_tx!(self, inner => inner.put_off(work).await)
+    }
+
+    /// Whether rows of one of these values are still to be done, or still to come.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn is_unfinished(&mut self, values: &[&str]) -> Result<bool, StoreError> {
+        in_tx!(self, inner => inner.is_unfinished(values).await)
+    }
+
+    async fn claim_work(&mut self, steps: &[&str]) -> Result<Option<(i64, Work)>, StoreError> {
+        in_tx!(self, inner => inner.claim_work(steps).await)
+    }
+
+    async fn do_some(&mut self, step: &Step, work: &Work, most: u64) -> Result<u64, StoreError> {
+        in_tx!(self, inner => inner.do_some(step, work, most).await)
+    }
+
+    async fn keep_work(&mut self, id: i64, rows: u64) -> Result<(), StoreError> {
+        in_tx!(self, inner => inner.keep_work(id, rows).await)
+    }
+
+    async fn end_work(&mut self, id: i64) -> Result<(), StoreError> {
+        in_tx!(self, inner => inner.end_work(id).await)
+    }
+
+    async fn steps_noted(&mut self, source: &str, event_id: &str) -> Result<Option<String>, StoreError> {
+        in_tx!(self, inner => inner.steps_noted(source, event_id).await)
+    }
+}
+
+impl Store {
+    /// Does a part of what was put off.
+    ///
+    /// # Errors
+    /// When the database refuses; the progress is kept, and the same part is tried again by the next call.
+    pub async fn go_on(&self) -> Result<Progress, StoreError> {
+        let cascades = self.cascades();
+        if cascades.steps.is_empty() {
+            return Ok(Progress::Idle);
+        }
+        let mut session = self.session().await?;
+        let patience = session.patience();
+        let done = patience.with(part(&mut session, cascades)).await;
+        if done.is_err() {
+            session.discard();
+        }
+        done
+    }
+
+    /// How many values wait for their rows to be done.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn count_work(&self) -> Result<u64, StoreError> {
+        on_both!(self, Self, inner => inner.count_work().await)
+    }
+}
+
+async fn part(session: &mut Session, cascades: &Cascades) -> Result<Progress, StoreError> {
+    let names: Vec<&str> = cascades.steps.iter().map(|step| step.rule.name.as_str()).collect();
+    let mut tx = session.begin().await?;
+    let Some((id, work)) = tx.claim_work(&names).await? else {
+        return Ok(Progress::Idle);
+    };
+    let Some(step) = cascades.steps.iter().find(|step| step.rule.name == work.step) else {
+        return Ok(Progress::Idle);
+    };
+    tx.begin_steps().await?;
+    let most = if cascades.max_rows == 0 {
+        u64::from(u32::MAX)
+    } else {
+        cascades.max_rows
+    };
+    let done = tx
+        .do_some(step, &work, most)
+        .await
+        .map_err(|error| error.in_step(&work.step))?;
+    let rows = work.rows + done;
+    if done < most {
+        tx.end_work(id).await?;
+        let mut notes = Vec::new();
+        for (source, event_id) in &work.events {
+            let noted = tx.steps_noted(source, event_id).await?;
+            notes.extend(
+                finished(noted.as_deref(), &work.step, rows).map(|text| (source.clone(), event_id.clone(), text)),
+            );
+        }
+        tx.note_steps(&notes).await?;
+    } else {
+        tx.keep_work(id, rows).await?;
+    }
+    tx.commit().await?;
+    Ok(Progress::Going)
+}
+
+/// The note of an event with what was done of a step in the end.
+fn finished(noted: Option<&str>, step: &str, rows: u64) -> Option<String> {
+    let mut note: serde_json::Value = serde_json::from_str(noted?).ok()?;
+    let entry = note.get_mut(step)?;
+    let before = entry
+        .as_u64()
+        .or_else(|| entry.get("rows")?.as_u64())
+        .unwrap_or_default();
+    let waiting = entry
+        .get("waiting")
+        .and_then(serde_json::Value::as_u64)
+        .unwrap_or_default();
+    *entry = match waiting {
+        0 | 1 => (before + rows).into(),
+        more => serde_json::json!({ "rows": before + rows, "waiting": more - 1 }),
+    };
+    Some(note.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_later_is_added_to_what_was_done_at_once() {
+        for (noted, expected) in [
+            (r#"{"a":1,"t":{"rows":5,"waiting":1}}"#, Some(r#"{"a":1,"t":12}"#)),
+            (
+                r#"{"t":{"rows":5,"waiting":2}}"#,
+                Some(r#"{"t":{"rows":12,"waiting":1}}"#),
+            ),
+            (r#"{"t":{"waiting":1}}"#, Some(r#"{"t":7}"#)),
+            (r#"{"a":1}"#, None),
+            ("nonsense", None),
+        ] {
+            assert_eq!(finished(Some(noted), "t", 7).as_deref(), expected, "{noted}");
+        }
+        assert_eq!(finished(None, "t", 7), None);
+    }
+}
