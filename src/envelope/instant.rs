@@ -6,7 +6,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::domain::Timestamp;
 
 /// The beginning of the year 0, which an offset can bring a timestamp before.
-const YEAR_ZERO: i64 = -62_167_219_200;
+pub(super) const YEAR_ZERO: i64 = -62_167_219_200;
 
 /// Reads an RFC 3339 timestamp; the offset is removed, what is finer than nanoseconds is cut off.
 pub(super) fn parse(text: &str) -> Result<Timestamp, String> {

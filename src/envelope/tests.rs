@@ -11,6 +11,7 @@ mod json;
 mod limits;
 mod random;
 mod recalled;
+mod schemas;
 
 use super::*;
 use crate::domain::{Body, Change, Patch};

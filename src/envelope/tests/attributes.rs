@@ -245,6 +245,8 @@ fn times_lose_their_offset_and_keep_their_nanoseconds() {
         ("2026-01-31T08:59:59.999999999999Z", nine - 1, 999_999_999),
         ("1969-12-31T23:59:59.5Z", -1, 500_000_000),
         ("0001-01-01T00:00:00Z", -62_135_596_800, 0),
+        // The first instant of the year 0, which an offset brings others before.
+        ("0000-01-01T00:01:00+00:01", instant::YEAR_ZERO, 0),
         ("2024-02-29T12:00:00Z", 1_709_208_000, 0),
     ] {
         let envelope = said("time", text).accepted();

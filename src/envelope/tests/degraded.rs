@@ -111,6 +111,21 @@ fn a_bad_new_address_takes_its_flag_with_it() {
 }
 
 #[test]
+fn a_flag_that_speaks_of_another_address_stays() {
+    for (members, email) in [
+        (r#""new_user_id":"u-2","email_verified":true"#, Change::Keep),
+        (
+            r#""new_user_id":"u-2","new_email":"nobody","email":"ada@example.com","email_verified":true"#,
+            set("ada@example.com"),
+        ),
+    ] {
+        let envelope = renamed(members);
+        assert_eq!(patch(&envelope).email, email, "{members}");
+        assert_eq!(patch(&envelope).email_verified, Change::Set(true), "{members}");
+    }
+}
+
+#[test]
 fn a_degraded_event_still_has_its_key_and_its_place() {
     let good = created(r#""phone":"1""#);
     let bad = created(r#""phone":1"#);

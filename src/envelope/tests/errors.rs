@@ -227,6 +227,25 @@ fn a_rename_needs_one_good_new_name() {
 }
 
 #[test]
+fn what_is_wrong_with_an_event_of_an_unknown_type_is_nobodys_business() {
+    for message in [
+        bare("user.suspended", ""),
+        bare("user.suspended", "s3cret"),
+        binary("user.suspended", "[1]"),
+        binary("user.suspended", "<xml/>").header("Content-Type", "application/xml"),
+        structured(r#"{"type":"user.suspended"}"#),
+        structured(r#"{"type":"user.suspended","data_base64":"e30="}"#),
+    ] {
+        let refusal = message.decode();
+        assert_eq!(
+            refusal,
+            Err(Refusal::UnknownType("user.suspended".to_owned())),
+            "{message:?}"
+        );
+    }
+}
+
+#[test]
 fn unknown_types_are_no_error_of_the_message() {
     for (subject, kind) in [
         ("user.logged_in", "user.logged_in"),
