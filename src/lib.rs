@@ -3,6 +3,7 @@
 //! Read it from the two pure parts outwards: [`envelope`] says what happened, [`domain`] what the world should become.
 //! [`apply`] does one batch in one transaction of the [`store`]; [`worker`] feeds it from [`jetstream`].
 
+pub mod announcements;
 pub mod apply;
 pub mod audit;
 pub mod backfill;

@@ -1,6 +1,7 @@
 //! The relay: publishes what the transactions wrote into the outbox, in order, at least once, under message ids that
 //! make a second time harmless.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::announcements;
 use crate::domain::hex;
 use crate::failpoint::{Point, reach};
 use crate::failure::{self, Alarms, Class, Fault};
@@ -42,6 +44,17 @@ pub struct Relay {
     pub batch: u32,
     /// How often to look without being told.
     pub poll: Duration,
+    /// What it publishes.
+    pub queues: Vec<Queue>,
+}
+
+/// What waits to be published. One that cannot be published does not hold up the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queue {
+    /// Dead letters, in any order.
+    Letters,
+    /// What others are told of profiles, in order for each user.
+    Announcements,
 }
 
 /// Why a round of the relay ended early.
@@ -107,39 +120,71 @@ impl Relay {
     /// When the database or the broker does not answer; nothing is lost then.
     pub async fn drain(&self) -> Result<u64, RelayError> {
         let mut published = 0;
+        let mut failed = None;
+        for queue in &self.queues {
+            match self.drain_queue(*queue).await {
+                Ok(more) => published += more,
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(published), Err)
+    }
+
+    async fn drain_queue(&self, queue: Queue) -> Result<u64, RelayError> {
+        let mut published = 0;
         loop {
-            let rows = self.store.outbox(self.batch).await?;
+            let rows = match queue {
+                Queue::Letters => self.store.outbox(self.batch).await?,
+                Queue::Announcements => self.store.announcements(self.batch).await?,
+            };
             if rows.is_empty() {
                 return Ok(published);
             }
             reach(Point::OutboxRead);
             published += rows.len() as u64;
-            match self.publish(&rows).await {
+            match self.publish(queue, &rows).await {
                 Ok(()) => {
                     reach(Point::LettersPublished);
                     let ids: Vec<i64> = rows.iter().map(|row| row.outbox_id).collect();
-                    self.store.published(&ids).await?;
+                    self.forget(queue, &ids).await?;
                     reach(Point::LettersForgotten);
                 }
-                Err(error) if is_its_own(&error) => self.publish_singly(rows).await?,
+                Err(error) if is_its_own(&error) => self.publish_singly(queue, rows).await?,
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    async fn publish(&self, rows: &[OutboxRow]) -> Result<(), BrokerError> {
+    async fn forget(&self, queue: Queue, ids: &[i64]) -> Result<(), StoreError> {
+        match queue {
+            Queue::Letters => self.store.published(ids).await,
+            Queue::Announcements => self.store.announced(ids).await,
+        }
+    }
+
+    async fn publish(&self, queue: Queue, rows: &[OutboxRow]) -> Result<(), BrokerError> {
         let mut window = self.publisher.window(IN_FLIGHT, PATIENCE);
+        let mut on_their_way = BTreeSet::new();
         for row in rows {
-            window.push(outgoing(row.clone(), self.max_payload)).await?;
+            if queue == Queue::Announcements {
+                // A message that has to be sent again must not come after the next one about the same user.
+                if users(row).any(|user| on_their_way.contains(user)) {
+                    window.finish().await?;
+                    window = self.publisher.window(IN_FLIGHT, PATIENCE);
+                    on_their_way.clear();
+                }
+                on_their_way.extend(users(row));
+            }
+            window.push(message(queue, row, self.max_payload)).await?;
         }
         reach(Point::LettersSent);
         window.finish().await.map(|_| ())
     }
 
     /// One message that the broker will never take as it is must not hold up the others: it goes in reduced form.
-    async fn publish_singly(&self, rows: Vec<OutboxRow>) -> Result<(), RelayError> {
+    async fn publish_singly(&self, queue: Queue, rows: Vec<OutboxRow>) -> Result<(), RelayError> {
         for row in rows {
-            let message = outgoing(row.clone(), self.max_payload);
+            let message = message(queue, &row, self.max_payload);
             if let Err(error) = self.publisher.publish_patiently(&message, PATIENCE).await {
                 if !is_its_own(&error) {
                     return Err(error.into());
@@ -151,10 +196,26 @@ impl Relay {
                 );
                 self.publisher.publish_patiently(&reduced(&row), PATIENCE).await?;
             }
-            self.store.published(&[row.outbox_id]).await?;
+            self.forget(queue, &[row.outbox_id]).await?;
         }
         Ok(())
     }
+}
+
+/// The keys of the user that an announcement is about.
+fn users(row: &OutboxRow) -> impl Iterator<Item = &str> {
+    let names = |name: &str| name == announcements::SUBJECT || name == announcements::FORMER_SUBJECT;
+    let keys = row.headers.iter().filter(move |(name, _)| names(name));
+    keys.map(|(_, key)| key.as_str())
+}
+
+/// What is published of a row. Where an announcement stands among the others is known only now.
+fn message(queue: Queue, row: &OutboxRow, max_payload: usize) -> Outgoing {
+    let mut row = row.clone();
+    if queue == Queue::Announcements {
+        row.headers.push(("ce-sequence".to_owned(), row.outbox_id.to_string()));
+    }
+    outgoing(row, max_payload)
 }
 
 /// Whether the broker will never take this message as it is. Whatever else is wrong, a missing right or an answer that

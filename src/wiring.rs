@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::announcements::Announcer;
 use crate::config::{self, Config, Login};
 use crate::dead_letters::Undertaker;
 use crate::domain::cascade::{Field, KeyKind, OnLeave, OnRename, Piece, Rule, Template};
@@ -93,6 +94,34 @@ pub fn dead_letters(config: &Config) -> StreamSettings {
         when_full: WhenFull::RefuseNew,
         removal: Removal::Allowed,
     }
+}
+
+/// The stream of announcements, where they are configured. Whoever listens may miss what is older than it holds.
+pub fn announcements(config: &Config) -> Option<StreamSettings> {
+    let outbox = config.outbox.events.then_some(&config.outbox)?;
+    let window = config.consumer.duplicate_window;
+    Some(StreamSettings {
+        name: outbox.stream.clone(),
+        subjects: vec!["profile.>".to_owned()],
+        max_age: outbox.max_age,
+        max_bytes: outbox.max_bytes,
+        max_msg_size: -1,
+        duplicate_window: if outbox.max_age.is_zero() {
+            window
+        } else {
+            window.min(outbox.max_age)
+        },
+        description: "what Rollcall did to profiles".to_owned(),
+        when_full: WhenFull::DropOldest,
+        removal: Removal::Allowed,
+    })
+}
+
+/// Who writes the announcements, where they are configured.
+pub fn announcer(config: &Config) -> Option<Announcer> {
+    config.outbox.events.then(|| Announcer {
+        source: config.outbox.source.clone(),
+    })
 }
 
 /// The consumer of the worker.

@@ -192,6 +192,7 @@ pub(super) fn extend(all: &mut Difference, more: Difference) {
         new_profiles,
         profiles,
         gone_profiles,
+        lost_profiles,
         new_customers,
         customers,
         gone_customers,
@@ -202,6 +203,7 @@ pub(super) fn extend(all: &mut Difference, more: Difference) {
     all.new_profiles.extend(new_profiles);
     all.profiles.extend(profiles);
     all.gone_profiles.extend(gone_profiles);
+    all.lost_profiles.extend(lost_profiles);
     all.new_customers.extend(new_customers);
     all.customers.extend(customers);
     all.gone_customers.extend(gone_customers);

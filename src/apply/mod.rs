@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::announcements::{Announcer, Mark};
 use crate::dead_letters::Undertaker;
 use crate::domain::{Policy, Reason, Spacing};
 use crate::envelope::{Envelope, Incoming, Refusal};
@@ -62,6 +63,7 @@ pub struct Applier {
     policy: Arc<Policy>,
     policy_id: i64,
     pub(crate) undertaker: Undertaker,
+    announcer: Option<Announcer>,
     max_component_events: u64,
     spacing: Spacing,
     /// Policies of events that were evaluated before; there are only ever a few.
@@ -96,11 +98,18 @@ impl Applier {
             policy,
             policy_id,
             undertaker,
+            announcer: None,
             max_component_events,
             spacing: Spacing::STANDARD,
             policies,
             alarms: Alarms::default(),
         })
+    }
+
+    /// With somebody who tells others of profiles.
+    #[must_use]
+    pub fn with_announcer(self, announcer: Option<Announcer>) -> Self {
+        Self { announcer, ..self }
     }
 
     /// With checkpoints elsewhere than usual.
@@ -196,6 +205,7 @@ impl Applier {
             decided = batch.decide(&plan, loaded, &mut terms)?;
             reach(Point::Decided);
             batch.settle_copies(&known, &self.undertaker, givens.now);
+            self.announce(&mut decided, givens.now);
         }
         decided.letters.append(&mut batch.letters);
         // A message that is delivered twice within a batch is buried once.
@@ -212,6 +222,18 @@ impl Applier {
         tx.commit().await?;
         reach(Point::Committed);
         Ok(batch.into_settled())
+    }
+
+    /// Tells others what changes, where that is configured.
+    fn announce(&self, decided: &mut Decided, now: OffsetDateTime) {
+        let Some(announcer) = &self.announcer else { return };
+        let entries = decided.entries.iter();
+        let mark = if decided.entries.is_empty() {
+            Mark::of_time(now)
+        } else {
+            Mark::of_events(entries.map(|entry| (entry.source.as_str(), entry.event_id.as_str())))
+        };
+        decided.announcements = announcer.announce(&decided.difference, &self.policy, mark, now);
     }
 
     async fn policies_of(

@@ -113,6 +113,7 @@ impl Applier {
             }
         }
         if mode == Mode::Repair {
+            self.announce(&mut decided, givens.now);
             tx.save(&decided).await?;
             tx.commit().await?;
         }

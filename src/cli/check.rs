@@ -104,10 +104,12 @@ async fn check_broker(config: &Config) -> Findings {
 }
 
 async fn compare(config: &Config, broker: &Broker, findings: &mut Findings) {
-    for (subject, stream) in [
+    let announcements = wiring::announcements(config).map(|stream| ("announcements", stream));
+    let streams = [
         ("events", wiring::events(config)),
         ("dead letters", wiring::dead_letters(config)),
-    ] {
+    ];
+    for (subject, stream) in streams.into_iter().chain(announcements) {
         let compared = broker.stream_differences(&stream).await;
         judge(config, subject, &format!("stream {}", stream.name), compared, findings);
     }

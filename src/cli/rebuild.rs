@@ -79,7 +79,8 @@ async fn rebuild(args: &Args, config: &Config, shutdown: &Shutdown) -> anyhow::R
         wiring::undertaker(config),
         u64::MAX,
     )
-    .await?;
+    .await?
+    .with_announcer(wiring::announcer(config));
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Repair };
     let applier = Arc::new(applier);
     let late = take_in(args, config, &applier, &store, shutdown).await?;

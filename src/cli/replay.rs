@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::Notify;
 
-use super::run::{empty_outbox, relay, say_counts, tables_are_current};
+use super::run::{empty_outbox, outgoing_streams, relay, say_counts, tables_are_current};
 use super::tables::follow;
 use super::{print_json, progress, say, wrong_usage};
 use crate::apply::Applier;
@@ -134,16 +134,15 @@ fn bar(doing: &str, range: Range) -> (ProgressBar, impl Fn(u64)) {
 }
 
 async fn play(args: &Args, config: &Config, broker: &Broker, store: &Store, range: Range) -> anyhow::Result<ExitCode> {
-    broker
-        .ensure_stream(&wiring::dead_letters(config), wiring::manage(config))
-        .await?;
+    outgoing_streams(config, broker).await?;
     let applier = Applier::new(
         store.clone(),
         wiring::policy(config),
         wiring::undertaker(config),
         config.worker.max_component_events as u64,
     )
-    .await?;
+    .await?
+    .with_announcer(wiring::announcer(config));
     let shutdown = Shutdown::on_signals(config.worker.grace).context("signals cannot be listened for")?;
     let told = Arc::new(Notify::new());
     let relaying = shutdown.soft.child_token();

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::failure;
 use crate::http::health::{self, Health};
 use crate::jetstream::{self, Broker, BrokerError};
-use crate::outbox::Relay;
+use crate::outbox::{Queue, Relay};
 use crate::shutdown::Shutdown;
 use crate::store::{SchemaState, Store, StoreError};
 use crate::worker::tally::Counts;
@@ -56,6 +56,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
             config.worker.max_component_events as u64,
         )
         .await
+        .map(|applier| applier.with_announcer(wiring::announcer(config)))
         .map_err(|error| (failure::fault(&error).passes(), error.into()))
     })
     .await?
@@ -110,6 +111,11 @@ pub(super) fn relay(config: &Config, broker: &Broker, store: &Store) -> Relay {
         max_payload: broker.max_payload(),
         batch: config.outbox.batch as u32,
         poll: config.outbox.poll,
+        queues: if config.outbox.events {
+            vec![Queue::Letters, Queue::Announcements]
+        } else {
+            vec![Queue::Letters]
+        },
     }
 }
 
@@ -172,10 +178,20 @@ async fn prepare(config: &Config, broker: &Broker, store: &Store) -> anyhow::Res
     tables_are_current(store).await?;
     let manage = wiring::manage(config);
     broker.ensure_stream(&wiring::events(config), manage).await?;
-    broker.ensure_stream(&wiring::dead_letters(config), manage).await?;
+    outgoing_streams(config, broker).await?;
     broker.ensure_consumer(&wiring::consumer(config), manage).await?;
     for warning in store.durability_warnings().await? {
         tracing::warn!("{warning}");
+    }
+    Ok(())
+}
+
+/// Makes the streams that the relay publishes to.
+pub(super) async fn outgoing_streams(config: &Config, broker: &Broker) -> Result<(), BrokerError> {
+    let manage = wiring::manage(config);
+    broker.ensure_stream(&wiring::dead_letters(config), manage).await?;
+    if let Some(announcements) = wiring::announcements(config) {
+        broker.ensure_stream(&announcements, manage).await?;
     }
     Ok(())
 }

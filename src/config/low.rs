@@ -289,6 +289,11 @@ impl Default for DeadLetters {
 pub(super) struct Outbox {
     pub poll: Interval,
     pub batch: i64,
+    pub events: bool,
+    pub source: String,
+    pub stream: String,
+    pub max_age: Interval,
+    pub max_bytes: i64,
 }
 
 impl Default for Outbox {
@@ -296,6 +301,11 @@ impl Default for Outbox {
         Self {
             poll: Interval::seconds(1),
             batch: 100,
+            events: false,
+            source: "rollcall".into(),
+            stream: "PROFILES".into(),
+            max_age: Interval::seconds(0),
+            max_bytes: -1,
         }
     }
 }

@@ -323,6 +323,16 @@ pub struct Outbox {
     pub poll: Duration,
     /// Most messages at a time.
     pub batch: usize,
+    /// Whether changes of profiles are announced.
+    pub events: bool,
+    /// The CloudEvents source of the announcements.
+    pub source: String,
+    /// Name of their stream.
+    pub stream: String,
+    /// How long the stream keeps a message; zero for ever.
+    pub max_age: Duration,
+    /// How many bytes the stream keeps; -1 for no limit.
+    pub max_bytes: i64,
 }
 
 /// `[http]`
@@ -411,6 +421,7 @@ fn finish(mut document: Document, env: impl Iterator<Item = (String, String)>) -
 fn high(low: low::Config, check: &mut Check<'_>) -> Config {
     let worker = streams::worker(check, low.worker);
     let consumer = streams::consumer(check, low.consumer, worker.batch_max);
+    let dead_letters = streams::dead_letters(check, low.dead_letters, &consumer);
     let profiles = profiles::profiles(check, low.profiles);
     let store = connect::store(check, low.store);
     Config {
@@ -420,8 +431,8 @@ fn high(low: low::Config, check: &mut Check<'_>) -> Config {
         store,
         customers: profiles::customers(check, low.customers, &profiles),
         sources: profiles::sources(check, low.source, &worker),
-        dead_letters: streams::dead_letters(check, low.dead_letters, &consumer),
-        outbox: streams::outbox(check, &low.outbox),
+        outbox: streams::outbox(check, low.outbox, [&consumer.stream, &dead_letters.stream]),
+        dead_letters,
         http: streams::http(check, &low.http),
         telemetry: streams::telemetry(check, low.telemetry),
         consumer,

@@ -99,10 +99,21 @@ pub(super) fn dead_letters(check: &mut Check<'_>, low: low::DeadLetters, consume
     }
 }
 
-/// Checks `[outbox]`.
-pub(super) fn outbox(check: &mut Check<'_>, low: &low::Outbox) -> Outbox {
+/// Checks `[outbox]`, whose stream is none of the `others`.
+pub(super) fn outbox(check: &mut Check<'_>, low: low::Outbox, others: [&String; 2]) -> Outbox {
     let at = |key| At::new("outbox", key);
+    name(check, at("stream"), &low.stream);
+    if others.contains(&&low.stream) {
+        let remedy = "give it another name than those of [consumer] and [dead_letters]";
+        check.report(at("stream"), "is the stream of another section too", remedy);
+    }
+    check.text(at("source"), &low.source, 1..=255);
     Outbox {
+        events: low.events,
+        max_age: age(check, at("max_age"), low.max_age),
+        max_bytes: check.limit(at("max_bytes"), low.max_bytes, i64::MAX),
+        source: low.source,
+        stream: low.stream,
         poll: check.duration(
             at("poll"),
             low.poll,

@@ -25,6 +25,8 @@ pub struct Difference {
     pub profiles: Vec<ProfileChange>,
     /// Rows of `profiles` to go.
     pub gone_profiles: Vec<Uuid>,
+    /// The same rows as they were, for those who are told.
+    pub lost_profiles: Vec<ProfileRow>,
     /// Rows of `customers` to be made.
     pub new_customers: Vec<CustomerRow>,
     /// Rows of `customers` to be changed.
@@ -88,7 +90,7 @@ fn profile_changes(old: &World, new: &World, difference: &mut Difference) {
             Some(was) => difference.profiles.extend(ProfileChange::between(&was, row)),
         }
     }
-    difference.gone_profiles = were.into_keys().collect();
+    (difference.gone_profiles, difference.lost_profiles) = were.into_iter().unzip();
 }
 
 fn customer_changes(old: &World, new: &World, difference: &mut Difference) {

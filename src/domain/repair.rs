@@ -96,6 +96,7 @@ pub fn repair(difference: &mut Difference, actual: &Actual, new: &World, policy:
     difference.new_profiles.clear();
     difference.profiles.clear();
     difference.gone_profiles.clear();
+    difference.lost_profiles.clear();
     for row in profile_rows(new) {
         match profiles
             .get(&row.profile_id)
@@ -113,6 +114,7 @@ pub fn repair(difference: &mut Difference, actual: &Actual, new: &World, policy:
             difference.profiles.push(aside(was));
         } else {
             difference.gone_profiles.push(id);
+            difference.lost_profiles.push(was.row.clone());
         }
     }
     let mut customers: BTreeMap<_, &CustomerRow> = actual
@@ -152,6 +154,7 @@ fn aside(was: &ActualProfile) -> ProfileChange {
     ProfileChange {
         old_user_id: was.row.user_id.clone(),
         old_departed: was.row.deleted_at.is_some(),
+        old_status: was.row.status,
         row,
         // Only the user.
         changed: 1,
@@ -178,6 +181,7 @@ fn profile_repair(was: &ActualProfile, mut row: ProfileRow, policy: &Policy) -> 
     let good = ProfileChange {
         old_user_id: stored.user_id.clone(),
         old_departed: stored.deleted_at.is_some(),
+        old_status: stored.status,
         row: row.clone(),
         changed: 0,
         unset: Vec::new(),

@@ -47,6 +47,8 @@ pub struct ProfileChange {
     pub old_user_id: String,
     /// Whether the row is stored as one of a departed person.
     pub old_departed: bool,
+    /// The status the row is stored with.
+    pub old_status: Status,
     /// Bit n is set when column n of [`PROFILE_COLUMNS`] is to be written.
     pub changed: u32,
     /// Synchronised attributes that went.
@@ -241,6 +243,7 @@ impl ProfileChange {
         let change = Self {
             old_user_id: was.user_id.clone(),
             old_departed: was.deleted_at.is_some(),
+            old_status: was.status,
             row,
             changed,
             unset,

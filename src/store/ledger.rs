@@ -115,6 +115,19 @@ pub struct Letter {
     pub payload: Vec<u8>,
 }
 
+/// What others are told of a profile, to be published by the relay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "the columns of the table `announcements`, explained in docs/SCHEMA.md"
+)]
+pub struct Announcement {
+    pub message_id: String,
+    pub subject: String,
+    pub headers: Vec<(String, String)>,
+    pub payload: Vec<u8>,
+}
+
 /// A dead letter that is not resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenLetter {
@@ -209,6 +222,8 @@ pub struct Decided {
     pub changed: Vec<Changed>,
     /// Dead letters.
     pub letters: Vec<Letter>,
+    /// What others are told; empty unless it is configured.
+    pub announcements: Vec<Announcement>,
     /// Identities whose dead letters are resolved: the event is applied after all.
     pub resolved: Vec<(String, String)>,
     /// Checkpoints of components that were folded again.

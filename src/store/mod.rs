@@ -22,7 +22,8 @@ use crate::domain::{KeyRow, Policy, Reason};
 pub use columns::{degraded_text, effects_text};
 pub use error::{Dialect, Refusal, StoreError, Trouble};
 pub use ledger::{
-    Changed, Checkpoints, Decided, Entered, Known, LedgerRow, Letter, Mark, NewEntry, OpenLetter, OutboxRow,
+    Announcement, Changed, Checkpoints, Decided, Entered, Known, LedgerRow, Letter, Mark, NewEntry, OpenLetter,
+    OutboxRow,
 };
 pub use patience::Patience;
 pub use settings::{Backend, StoreSettings};
@@ -206,6 +207,28 @@ impl Store {
     pub async fn published(&self, outbox_ids: &[i64]) -> Result<(), StoreError> {
         within(self.patience(), async {
             on_both!(self, Self, inner => inner.published(outbox_ids).await)
+        })
+        .await
+    }
+
+    /// The oldest announcements that wait to be published, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn announcements(&self, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
+        within(self.patience(), async {
+            on_both!(self, Self, inner => inner.announcements(limit).await)
+        })
+        .await
+    }
+
+    /// Forgets announcements that were published.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn announced(&self, outbox_ids: &[i64]) -> Result<(), StoreError> {
+        within(self.patience(), async {
+            on_both!(self, Self, inner => inner.announced(outbox_ids).await)
         })
         .await
     }

@@ -51,6 +51,11 @@ SELECT message_id, subject, headers, payload, created_at
 FROM @outbox WHERE false
 ON CONFLICT (message_id) DO NOTHING;
 DELETE FROM @outbox WHERE false AND outbox_id = 0;
+INSERT INTO @announcements (message_id, subject, headers, payload, created_at)
+SELECT message_id, subject, headers, payload, created_at
+FROM @announcements WHERE false
+ON CONFLICT (message_id) DO NOTHING;
+DELETE FROM @announcements WHERE false AND outbox_id = 0;
 INSERT INTO @retries (message_id, stream, stream_sequence, published_nanos, message, payload, type, attempts, judged,
     in_hand, deaths, next_at, created_at)
 SELECT message_id, stream, stream_sequence, published_nanos, message, payload, type, attempts, judged, in_hand,

@@ -1,5 +1,6 @@
 //! Tests with real parts: nats-server and PostgreSQL run as children of the tests, on random ports, in temporary folders.
 
+mod announcements;
 mod audit;
 mod backfill;
 mod broker;

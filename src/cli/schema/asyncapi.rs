@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::announcements::{self, Happening};
 use crate::config::Config;
 use crate::dead_letters::HEADERS;
 use crate::domain::{Kind, Reason};
@@ -32,6 +33,29 @@ pub(super) fn document(config: &Config) -> Value {
         let data = reference(&format!("{SCHEMAS}{name}"));
         schemas.insert(format!("{name}.event"), schema::event(kind, &data));
         schemas.insert(name.to_owned(), schema::data(kind, SCHEMAS));
+    }
+    for kind in Happening::ALL {
+        let name = kind.name();
+        channels.insert(name.to_owned(), announcement_channel(kind, &config.outbox.stream));
+        operations.insert(
+            format!("send-{name}"),
+            json!({
+                "action": "send",
+                "channel": reference(&format!("#/channels/{name}")),
+                "summary": kind.about(),
+            }),
+        );
+        messages.insert(
+            name.to_owned(),
+            json!({
+                "name": name,
+                "title": format!("{name}, binary"),
+                "contentType": "application/json",
+                "headers": announcements::schema::headers(kind),
+                "payload": reference(&format!("{SCHEMAS}{name}")),
+            }),
+        );
+        schemas.insert(name.to_owned(), announcements::schema::data(kind));
     }
     schemas.insert("storable".to_owned(), schema::storable(SCHEMAS));
     schemas.insert("dead-letter-headers".to_owned(), letter_headers());
@@ -88,6 +112,15 @@ fn channel(kind: Kind, stream: &str) -> Value {
         "address": name,
         "description": format!("Stream {stream} of JetStream. In bare form the subject may have further tokens."),
         "messages": messages,
+    })
+}
+
+fn announcement_channel(kind: Happening, stream: &str) -> Value {
+    let name = kind.name();
+    json!({
+        "address": name,
+        "description": format!("Stream {stream} of JetStream, where [outbox] events is true."),
+        "messages": { name: reference(&format!("#/components/messages/{name}")) },
     })
 }
 

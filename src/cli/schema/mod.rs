@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use serde_json::Value;
 
-use super::say;
+use super::{say, wrong_usage};
+use crate::announcements::{self, Happening};
 use crate::config::Config;
 use crate::domain::Kind;
 use crate::envelope::schema;
@@ -20,9 +21,9 @@ use crate::envelope::schema;
 )]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["kind", "asyncapi", "write"]))]
 pub(super) struct Args {
-    /// Type of event, such as user.created.
+    /// Type of event, such as user.created, or of announcement, such as profile.created.
     #[arg(value_name = "TYPE", value_parser = kind)]
-    kind: Option<Kind>,
+    kind: Option<Type>,
     /// The whole CloudEvent in structured form instead of its data.
     #[arg(long, requires = "kind")]
     event: bool,
@@ -34,19 +35,33 @@ pub(super) struct Args {
     write: Option<PathBuf>,
 }
 
-fn kind(name: &str) -> Result<Kind, String> {
-    let known = Kind::ALL.map(Kind::name).join(", ");
-    Kind::from_name(name).ok_or_else(|| format!("the types are {known}"))
+/// What comes in and what goes out.
+#[derive(Debug, Clone, Copy)]
+enum Type {
+    Event(Kind),
+    Announcement(Happening),
+}
+
+fn kind(name: &str) -> Result<Type, String> {
+    let event = Kind::from_name(name).map(Type::Event);
+    let known = || [&Kind::ALL.map(Kind::name)[..], &Happening::ALL.map(Happening::name)].concat();
+    event
+        .or_else(|| Happening::from_name(name).map(Type::Announcement))
+        .ok_or_else(|| format!("the types are {}", known().join(", ")))
 }
 
 pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
     if let Some(folder) = &args.write {
         write(folder, config)?;
     } else if let Some(kind) = args.kind {
-        let document = if args.event {
-            schema::event_document(kind)
-        } else {
-            schema::data_document(kind)
+        let document = match kind {
+            Type::Event(kind) if args.event => schema::event_document(kind),
+            Type::Event(kind) => schema::data_document(kind),
+            Type::Announcement(_) if args.event => {
+                let message = "announcements go in binary form: their attributes are headers, see --asyncapi";
+                return wrong_usage("schema", message);
+            }
+            Type::Announcement(kind) => announcements::schema::data_document(kind),
         };
         say(&pretty(&document)?)?;
     } else {
@@ -71,6 +86,10 @@ fn write(folder: &Path, config: &Config) -> anyhow::Result<()> {
             )
         })
         .collect();
+    files.extend(Happening::ALL.map(|kind| {
+        let path = schemas.join(format!("{}.json", kind.name()));
+        (path, announcements::schema::data_document(kind))
+    }));
     files.push((folder.join("asyncapi.json"), asyncapi::document(config)));
     for (path, document) in files {
         let text = format!("{}\n", pretty(&document)?);

@@ -3,6 +3,7 @@
 //! Tables are written `@name` in the SQL and get their schema here. Plans must not depend on statistics, because our
 //! tables grow from empty under prepared statements: each connection plans with index scans only.
 
+mod announcements;
 mod backfill;
 mod cascade;
 mod checkpoints;
@@ -35,11 +36,12 @@ pub(super) use backfill::QueryRows;
 const POLICIES: &str = "SELECT policy_id, body FROM @policies WHERE policy_id = ANY($1)";
 
 /// Every migration, oldest first; the number of a migration is its place, from 1.
-const MIGRATIONS: [(&str, &str); 4] = [
+const MIGRATIONS: [(&str, &str); 5] = [
     ("foundation", include_str!("0001_foundation.sql")),
     ("checkpoints", include_str!("0002_checkpoints.sql")),
     ("failures", include_str!("0003_failures.sql")),
     ("cascades", include_str!("0004_cascades.sql")),
+    ("announcements", include_str!("0006_announcements.sql")),
 ];
 
 /// Any number will do, as long as every version of Rollcall uses the same.

@@ -37,6 +37,7 @@ impl Tx<'_> {
         self.update_customers(&difference.customers).await?;
         self.insert_customers(&difference.new_customers).await?;
         self.save_letters(&decided.letters).await?;
+        self.save_announcements(&decided.announcements).await?;
         self.resolve_letters(&decided.resolved).await?;
         self.update_ledger(&decided.changed).await?;
         self.save_checkpoints(&decided.checkpoints, &decided.stale_components)

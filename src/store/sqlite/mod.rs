@@ -3,6 +3,7 @@
 //! One writer with `BEGIN IMMEDIATE`, so nothing has to be locked row by row; WAL and `synchronous = FULL`, so that
 //! what is committed survives a power cut. Tables are written `@name` in the SQL and get their prefix here.
 
+mod announcements;
 mod backfill;
 mod cascade;
 mod checkpoints;
@@ -34,11 +35,12 @@ pub(super) use backfill::QueryRows;
 const POLICIES: &str = "SELECT policy_id, body FROM @policies WHERE policy_id IN (SELECT value FROM json_each(?1))";
 
 /// Every migration, oldest first; the number of a migration is its place, from 1.
-const MIGRATIONS: [(&str, &str); 4] = [
+const MIGRATIONS: [(&str, &str); 5] = [
     ("foundation", include_str!("0001_foundation.sql")),
     ("checkpoints", include_str!("0002_checkpoints.sql")),
     ("failures", include_str!("0003_failures.sql")),
     ("cascades", include_str!("0004_cascades.sql")),
+    ("announcements", include_str!("0006_announcements.sql")),
 ];
 
 /// How long one statement may take, and how long one batch waits behind others for the only writer. There is no server

@@ -132,7 +132,8 @@ async fn lines_of_json_are_read_too(base: Base) -> Result<()> {
     assert_eq!((code, &report["after"]["same"]), (1, &json!(1)), "{report}");
     let place = &report["before"]["examples"]["invalid"][0]["user_id"];
     assert_eq!(place, &json!("row 3"));
-    let made = base
+    let made = deployment
+        .base
         .line(&["source", "event_id"], "@ledger WHERE user_id = '17'")
         .await?;
     assert_eq!(made, "https://app.example/backfill 17");

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
+use rollcall::announcements::Happening;
 use rollcall::domain::{CUSTOMER_COLUMNS, Kind, PROFILE_COLUMNS};
 use rollcall::envelope::contract::{Rule, fields};
 use serde_json::Value;
@@ -45,12 +46,13 @@ fn schemas_and_asyncapi_are_current() -> Result<()> {
         let (expected, found) = (json_files(&made.join(inner))?, json_files(&docs().join(inner))?);
         ensure!(expected == found, "docs/{inner} is not current; {REMEDY}");
     }
-    assert_eq!(json_files(&made.join("schemas"))?.len(), Kind::ALL.len());
-    for kind in Kind::ALL {
-        let printed = rollcall(folder.path(), &["schema", kind.name()])?;
+    let names = [&Kind::ALL.map(Kind::name)[..], &Happening::ALL.map(Happening::name)].concat();
+    assert_eq!(json_files(&made.join("schemas"))?.len(), names.len());
+    for name in names {
+        let printed = rollcall(folder.path(), &["schema", name])?;
         assert_eq!(
             printed,
-            std::fs::read_to_string(made.join(format!("schemas/{}.json", kind.name())))?
+            std::fs::read_to_string(made.join(format!("schemas/{name}.json")))?
         );
     }
     assert_eq!(

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::Once;
 
 use anyhow::{Context, Result};
+use rollcall::announcements::Announcer;
 use rollcall::apply::Applier;
 use rollcall::failure::{Class, class};
 use serde_json::json;
@@ -161,7 +162,10 @@ async fn a_failing_row_takes_its_batch_with_it(base: Base) -> Result<()> {
 }
 
 async fn the_number_of_statements_does_not_depend_on_the_size(base: Base) -> Result<()> {
-    let applier = base.applier().await?;
+    let announcer = Announcer {
+        source: "rollcall".to_owned(),
+    };
+    let applier = base.applier().await?.with_announcer(Some(announcer));
     apply(&applier, &first("warm", 5).messages).await?;
     listen();
     let mut counted = Vec::new();

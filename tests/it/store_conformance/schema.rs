@@ -15,7 +15,7 @@ on_both!(
 
 async fn migrating_twice_does_nothing_the_second_time(base: Base) -> Result<()> {
     let (store, done) = Store::migrate(&base.settings()).await?;
-    assert_eq!(done, ["foundation", "checkpoints", "failures"]);
+    assert_eq!(done, ["foundation", "checkpoints", "failures", "announcements"]);
     assert_eq!(store.schema_state().await?, SchemaState::Current);
     store.close().await;
     if base.which == Which::Sqlite {
@@ -24,7 +24,7 @@ async fn migrating_twice_does_nothing_the_second_time(base: Base) -> Result<()> 
     let (store, done) = Store::migrate(&base.settings()).await?;
     assert!(done.is_empty(), "{done:?}");
     assert_eq!(store.schema_state().await?, SchemaState::Current);
-    assert_eq!(base.number("count(*)", "@migrations").await?, 3);
+    assert_eq!(base.number("count(*)", "@migrations").await?, 4);
     Ok(())
 }
 

@@ -18,11 +18,23 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("telemetry", &["config"]),
     ("failure", &["jetstream", "store"]),
     ("dead_letters", &["domain", "envelope", "store"]),
+    ("announcements", &["domain", "store"]),
     (
         "apply",
-        &["domain", "failpoint", "envelope", "store", "failure", "dead_letters"],
+        &[
+            "domain",
+            "failpoint",
+            "envelope",
+            "store",
+            "failure",
+            "dead_letters",
+            "announcements",
+        ],
     ),
-    ("outbox", &["domain", "jetstream", "failpoint", "store", "failure"]),
+    (
+        "outbox",
+        &["domain", "jetstream", "failpoint", "store", "failure", "announcements"],
+    ),
     ("explain", &["domain", "store", "apply"]),
     (
         "worker",

@@ -238,7 +238,8 @@ impl Base {
     }
 }
 
-const OURS: [&str; 14] = [
+const OURS: [&str; 15] = [
+    "announcements",
     "checkpoints",
     "retries",
     "holds",
