@@ -12,6 +12,9 @@ const STORY: [&str; 3] = [
     "joined ada org=book",
 ];
 
+/// Makes a row other than it should be.
+type Spoil<'a, Row> = &'a dyn Fn(&mut Row);
+
 /// One attribute of the application, one that follows the metadata.
 fn synchronising() -> Policy {
     let mut policy = policy();
@@ -75,7 +78,7 @@ fn each_column_of_a_profile_is_set_right_and_no_other() {
     let policy = synchronising();
     let world = named(&policy, &STORY);
     let text = || Some("odd".to_owned());
-    let spoil: [(&str, &dyn Fn(&mut ProfileRow)); 18] = [
+    let spoil: [(&str, Spoil<'_, ProfileRow>); 18] = [
         ("user_id", &|row| row.user_id = "odd".to_owned()),
         ("status", &|row| row.status = Status::Archived),
         ("is_active", &|row| row.is_active = !row.is_active),
@@ -118,7 +121,7 @@ fn each_column_of_a_profile_is_set_right_and_no_other() {
 #[test]
 fn each_column_of_a_customer_is_set_right_and_no_other() {
     let world = named(&policy(), &STORY);
-    let spoil: [(&[&str], &dyn Fn(&mut CustomerRow)); 7] = [
+    let spoil: [(&[&str], Spoil<'_, CustomerRow>); 7] = [
         (&["user_id"], &|row| row.user_id = "odd".to_owned()),
         (&["profile_id"], &|row| row.profile_id = None),
         (&["name"], &|row| row.name = None),
