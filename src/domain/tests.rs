@@ -4,6 +4,7 @@
 //! A world is written as one line per key.
 
 mod checkpoints;
+mod courses;
 mod created;
 mod customers;
 mod degraded;
@@ -24,6 +25,7 @@ mod storage;
 mod stories;
 mod table;
 mod told;
+mod trails;
 mod transitions;
 mod words;
 
