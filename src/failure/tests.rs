@@ -51,6 +51,7 @@ const CONTENDED: Row = (Contended, Contended, Usual, true, false, false, true, f
 const TOO_LONG: Row = (Contended, Event, Slow, true, false, false, true, false);
 const STALE: Row = (Contended, World, Usual, true, false, false, true, true);
 const ODD: Row = (Contended, Contended, Slow, true, true, false, false, false);
+const WAITS: Row = (Event, Contended, Usual, true, false, false, true, false);
 const EVENT: Row = (Event, Event, Usual, true, false, false, false, false);
 const DEPENDENT: Row = (Event, Event, Slow, true, false, false, false, false);
 const BUG: Row = (Event, Event, Usual, true, true, false, false, false);
@@ -167,6 +168,8 @@ fn what_has_no_code_has_a_word_and_a_class() {
         (StoreError::Slow(Duration::from_secs(15)), "timeout", PASSING),
         (StoreError::Died("it panicked"), "died", BUG),
         (StoreError::Settings("no port".to_owned()), "settings", SET_UP),
+        (StoreError::Restricted { rows: 3 }, "restricted", DEPENDENT),
+        (StoreError::Unfinished, "unfinished", WAITS),
         (
             StoreError::NoFile {
                 path: "/x/y".to_owned(),
@@ -207,6 +210,26 @@ fn a_fault_names_constraint_and_table_and_differs_by_them() {
         table: None,
     });
     assert_ne!(one, fault(&other));
+}
+
+#[test]
+fn a_step_in_the_applications_tables_fails_as_what_it_failed_of() {
+    for code in ["23505", "57014", "42501", "99999"] {
+        let cause = refused(Dialect::Postgres, code);
+        let alone = fault(&cause);
+        let step = StoreError::Step {
+            step: "shop.orders".to_owned(),
+            source: Box::new(cause),
+        };
+        let of_step = fault(&step);
+        assert_eq!((row(&of_step), class(&step)), (row(&alone), alone.class), "{code}");
+        assert_eq!(
+            (&of_step.code, &of_step.constraint, &of_step.table),
+            (&alone.code, &alone.constraint, &alone.table)
+        );
+        assert_eq!(of_step.to_string(), chain(&step));
+        assert!(of_step.to_string().contains("shop.orders"), "{of_step}");
+    }
 }
 
 #[test]
