@@ -6,7 +6,8 @@ set -euo pipefail
 
 usage() {
     cat <<'TEXT'
-Checks everything: format, lints, documentation, dependencies, every test on real servers, and the demo on both databases.
+Checks everything: format, lints, documentation, dependencies, every test on real servers, the demo on
+both databases, and a storm.
 
 usage: deploy/test.sh [--no-install]
 
@@ -136,6 +137,20 @@ demo() {
     esac
 }
 
+# A small storm on what the tests have built already; the large ones are among the tests.
+chaos() {
+    local install=() object
+    [ "$may_install" = yes ] || install=(--no-install)
+    object=$("$top/deploy/chaos.sh" --dev --json --events 4000 --faults 20 "${install[@]}" "$@" | tail -n 1) || return
+    case $object in
+        '{'*'"ok":true'*'}') ;;
+        *)
+            printf 'the last line is not the report of a success: %s\n' "$object"
+            return 1
+            ;;
+    esac
+}
+
 install_tools
 step "format" cargo fmt --check
 step "lints" cargo clippy --locked --all-targets -- -D warnings
@@ -144,6 +159,7 @@ step "dependencies" dependencies
 step "tests" tests
 step "demo on SQLite" demo
 step "demo on PostgreSQL" demo --postgres
+step "chaos" chaos
 
 printf '\n'
 failed=0

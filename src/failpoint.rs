@@ -1,8 +1,8 @@
 //! Points at which a test ends the process as a crash would: without destructors, without a word to broker or database.
 //!
-//! `ROLLCALL_FAILPOINT=Committed:3` ends it when it gets there for the third time. Only builds with debug assertions
-//! know of this; from all others it is gone. It imports nothing of the crate, so that any part can be interrupted, and
-//! must never change what a part does.
+//! `ROLLCALL_FAILPOINT=Committed:3` ends it when it gets there for the third time; `ROLLCALL_SABOTAGE` has it break a
+//! promise on purpose. Only builds with debug assertions know of this; from all others it is gone. It imports nothing of
+//! the crate, so that any part can be interrupted, and unasked must never change what a part does.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -60,6 +60,26 @@ points! {
     LettersPublished,
     /// The outbox has forgotten them.
     LettersForgotten,
+}
+
+/// What the worker can be made to do wrong, to see whether that which proves its promises would notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sabotage {
+    /// It acknowledges what it has not committed yet.
+    AckBeforeCommit,
+}
+
+/// Whether `ROLLCALL_SABOTAGE` asks for this; always false without debug assertions.
+pub(crate) fn is_sabotaged(sabotage: Sabotage) -> bool {
+    static CHOSEN: OnceLock<Option<String>> = OnceLock::new();
+    let name = match sabotage {
+        Sabotage::AckBeforeCommit => "ack-before-commit",
+    };
+    cfg!(debug_assertions)
+        && CHOSEN
+            .get_or_init(|| std::env::var("ROLLCALL_SABOTAGE").ok())
+            .as_deref()
+            == Some(name)
 }
 
 /// Ends the process if this is the point, and the time, that a test has chosen.

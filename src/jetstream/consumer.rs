@@ -106,16 +106,22 @@ enum Happening {
 }
 
 impl Broker {
-    /// Opens the deliveries of an existing consumer.
+    /// Opens the deliveries of an existing consumer. A broker that is away is waited for in [`Deliveries::next`].
     ///
-    /// Errors: [`BrokerError::ConsumerMissing`], [`BrokerError::StreamMissing`], or the broker is away.
+    /// Errors: [`BrokerError::ConsumerMissing`], [`BrokerError::StreamMissing`], or another refusal.
     pub async fn deliveries(
         &self,
         stream: &str,
         durable: &str,
         settings: PullSettings,
     ) -> Result<Deliveries, BrokerError> {
-        self.consumer_info(stream, durable).await?;
+        let mut asking = Asking::default();
+        while let Err(error) = self.consumer_info(stream, durable).await {
+            if error.is_transient() {
+                break;
+            }
+            asking.again(error).await?;
+        }
         let target = Target {
             broker: self.clone(),
             stream: stream.to_owned(),

@@ -74,6 +74,11 @@ impl Acker {
         self.send("acknowledging a message", AckKind::Ack).await
     }
 
+    /// Says "done" of what is not, for a test that has to notice.
+    pub(crate) async fn ack_too_early(&self) -> Result<(), BrokerError> {
+        self.send("acknowledging a message too early", AckKind::Ack).await
+    }
+
     /// Hand it back: at once, or not before the delay. A delayed one occupies `max_ack_pending` meanwhile.
     pub async fn nak(self, delay: Option<Duration>) -> Result<(), BrokerError> {
         self.send("handing a message back", AckKind::Nak(delay)).await

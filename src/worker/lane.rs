@@ -13,7 +13,7 @@ use super::message::{InHand, Message};
 use super::suspects::Care;
 use super::tools::{End, Tools};
 use crate::apply::Settled;
-use crate::failpoint::{Point, reach};
+use crate::failpoint::{Point, Sabotage, is_sabotaged, reach};
 use crate::jetstream::{Acker, ack_all};
 
 /// Some events and how carefully they have to be handled.
@@ -138,6 +138,11 @@ impl Lane {
                 }
             })
             .await;
+        if is_sabotaged(Sabotage::AckBeforeCommit) {
+            for event in &events {
+                let _ = event.acker.ack_too_early().await;
+            }
+        }
         let (tools, batch) = (Arc::clone(&self.tools), messages(&events));
         let end = self
             .alongside(&events, async move {

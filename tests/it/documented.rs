@@ -21,8 +21,9 @@ use blocks::{Block, commands, inline, loose, matches, read};
 
 /// Commands that are not run here: too heavy, or meant for another machine. Each with the file that runs it, and what of
 /// that file does.
-const ELSEWHERE: [(&str, &str, &str); 4] = [
+const ELSEWHERE: [(&str, &str, &str); 5] = [
     ("./deploy/run.sh", "deploy/test.sh", "/deploy/run.sh\" --once"),
+    ("./deploy/chaos.sh", "deploy/test.sh", "/deploy/chaos.sh\" --dev"),
     ("./deploy/test.sh", ".ci/run", "../deploy/test.sh\""),
     ("cargo build --release", "deploy/run.sh", "cargo build "),
     (

@@ -4,6 +4,7 @@ mod announcements;
 mod audit;
 mod backfill;
 mod broker;
+mod chaos;
 mod commands;
 mod contract;
 mod crashes;

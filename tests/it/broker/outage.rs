@@ -45,6 +45,18 @@ async fn deliveries_and_publishes_outlive_a_killed_server() -> Result<()> {
     settled(&broker, &mut deliveries).await
 }
 
+/// A storm found it: a worker that began while the broker was away ended, instead of waiting.
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_can_be_opened_while_the_server_is_away() -> Result<()> {
+    let (mut nats, broker) = prepared().await?;
+    publish(&broker, 1..=1).await?;
+    nats.kill().await?;
+    let mut deliveries = deliveries(&broker).await?;
+    nats.restart().await?;
+    next(&mut deliveries).await?.ack().await?;
+    settled(&broker, &mut deliveries).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_server_is_waited_for() -> Result<()> {
     let (mut nats, broker) = prepared().await?;

@@ -262,6 +262,11 @@ fn says_ready(file: &Path, pid: u32) -> bool {
     lines.next() == Some(pid.to_string().as_str()) && lines.nth(6).is_some_and(|state| state.trim() == "ready")
 }
 
+/// The folder of the server's programs.
+pub fn programs() -> Result<PathBuf> {
+    Ok(Tools::find()?.folder)
+}
+
 /// Where the programs are and under which account they run.
 #[derive(Debug, Clone)]
 struct Tools {

@@ -42,6 +42,7 @@ struct Shared {
     weather: watch::Sender<Weather>,
     plans: Mutex<VecDeque<(String, Deed)>>,
     done: Mutex<Vec<(String, Deed)>>,
+    kept: Mutex<Vec<Vec<u8>>>,
 }
 
 /// How it is at the moment.
@@ -77,6 +78,7 @@ impl Proxy {
             weather: watch::Sender::new(Weather::default()),
             plans: Mutex::default(),
             done: Mutex::default(),
+            kept: Mutex::default(),
         });
         Ok(Self {
             url: format!("{scheme}://{user}{at}127.0.0.1:{port}{path}"),
@@ -98,6 +100,16 @@ impl Proxy {
     /// What was done so far, in order.
     pub fn done(&self) -> Vec<(String, Deed)> {
         lock(&self.shared.done).clone()
+    }
+
+    /// The answers that were lost, in the order in which they came; an empty one where the server went away instead.
+    pub fn kept(&self) -> Vec<Vec<u8>> {
+        lock(&self.shared.kept).clone()
+    }
+
+    /// Nothing is planned any more.
+    pub fn unplan(&self) {
+        lock(&self.shared.plans).clear();
     }
 
     /// Lets every held answer through.
@@ -188,7 +200,7 @@ async fn connection(client: TcpStream, shared: Arc<Shared>, road: Road) {
         let answer = watch::Sender::new(None);
         tokio::select! {
             ended = up(client_in, server_out, &shared, road.clone(), &answer) => ended,
-            ended = down(server_in, client_out, road, &answer) => ended,
+            ended = down(server_in, client_out, &shared, road, &answer) => ended,
         }
     };
     tokio::select! {
@@ -231,6 +243,7 @@ async fn up(
 async fn down(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
+    shared: &Shared,
     mut road: Road,
     answer: &watch::Sender<Option<Deed>>,
 ) -> std::io::Result<()> {
@@ -238,7 +251,10 @@ async fn down(
     loop {
         let taken = from.read(&mut buffer).await?;
         match answer.send_replace(None) {
-            Some(Deed::LoseReply) => return Ok(()),
+            Some(Deed::LoseReply) => {
+                lock(&shared.kept).push(buffer[..taken].to_vec());
+                return Ok(());
+            }
             Some(Deed::HoldReply) => {
                 let releases = road.weather.borrow().releases;
                 let _ = road.weather.wait_for(|weather| weather.releases != releases).await;

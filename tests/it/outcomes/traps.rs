@@ -1,12 +1,12 @@
-//! Three traps of the driver: a commit that was a rollback and says nothing, a beginning that was cancelled and stays
-//! open, a connection whose place in the pool is never given back.
+//! Traps of the driver: a commit that was a rollback and says nothing, a beginning that was cancelled and stays
+//! open, a connection whose place in the pool is never given back, an end that counts as an answer.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rollcall::domain::Reason;
-use rollcall::failure::{Class, class};
-use rollcall::store::{Decided, Letter};
+use rollcall::failure::{Class, class, fault};
+use rollcall::store::{Decided, Letter, Store};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use super::{Line, PATIENCE, applying, creation};
@@ -170,5 +170,22 @@ async fn a_backend_that_freezes_costs_one_batch_and_no_place_in_the_pool() -> Re
     assert_eq!(said(&frozen?), ["applied"], "while the backend stood still");
     line.nothing_is_open().await?;
     assert_eq!(said(&apply(&applier, &[creation(1)]).await?), ["duplicate"]);
+    Ok(())
+}
+
+/// A storm found it: a balancer without a database behind it, or one that is just going down, takes a connection and
+/// closes it. The driver calls that a breach of the protocol, and a worker that was just beginning ended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_ends_while_it_is_made_is_waited_for() -> Result<()> {
+    let line = Line::new().await?;
+    line.proxy.refuse();
+    let error = Store::open(&line.settings(1, LIMIT))
+        .await
+        .err()
+        .context("nobody there")?;
+    assert_eq!(error.code(), "io", "{error}");
+    assert!(fault(&error).passes(), "{error}");
+    line.proxy.welcome();
+    Store::open(&line.settings(1, LIMIT)).await?.close().await;
     Ok(())
 }
