@@ -77,6 +77,25 @@ install_nats() {
     [ "$(nats_version "$target")" = "$version" ] || die "$target does not run on this machine"
 }
 
+# The mail server of the tests: a Python package with what it needs, pinned by hash, in a folder of its own.
+install_smtp() {
+    local requirements=$top/deploy/smtp-server.txt target=$tools/smtp version
+    version=$(sed -n 's/^aiosmtpd==\([0-9.]*\).*/\1/p' "$requirements")
+    if [ "$("$target/bin/python" -c 'import aiosmtpd; print(aiosmtpd.__version__)' 2>/dev/null)" = "$version" ]; then
+        return
+    fi
+    [ "$may_install" = yes ] ||
+        die "the mail server of the tests is missing, and --no-install forbids to install the Python package aiosmtpd $version"
+    say "installing aiosmtpd $version (Python package, pinned by hash) as target/tools/smtp"
+    mkdir -p "$tools"
+    python3 -m venv --clear "$target" >/dev/null 2>&1 || {
+        install_packages "virtual environments for Python 3" python3-venv
+        python3 -m venv --clear "$target"
+    }
+    "$target/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
+        -r "$requirements" || die "aiosmtpd $version could not be installed"
+}
+
 # Sets nats to a nats-server from 2.10 on: Debian's own 2.9 does not know sync_interval and would lose events.
 find_nats() {
     local version

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::apply::recalled;
 use crate::domain::{self, Effects, Entry, Holder, Person};
-use crate::store::{LedgerRow, Store, StoreError};
+use crate::store::{LedgerRow, MailRecord, Store, StoreError};
 
 /// One event of the history.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct Chapter {
     pub degraded: Vec<String>,
     /// What it did to the tables of the application, by step.
     pub cascades: Option<serde_json::Map<String, serde_json::Value>>,
+    /// The mails that it asked for.
+    pub mails: Vec<MailRecord>,
 }
 
 /// A user and their history in position order.
@@ -54,11 +56,15 @@ pub async fn explain(store: &Store, user_id: &str) -> Result<Explained, StoreErr
     let tale = domain::story(&history, user_id);
     let person = tale.person.and_then(|id| tale.world.persons.get(&id)).cloned();
     let mut told: std::collections::BTreeSet<usize> = tale.entries.into_iter().collect();
+    let mut mails = mails(store, &rows).await?;
     let chapters = rows
         .into_iter()
         .enumerate()
         .filter(|(index, _)| told.remove(index))
         .map(|(_, row)| Chapter {
+            mails: mails
+                .remove(&(row.source.clone(), row.event_id.clone()))
+                .unwrap_or_default(),
             effects: row.effects.as_deref().and_then(|text| serde_json::from_str(text).ok()),
             degraded: row
                 .degraded
@@ -74,4 +80,18 @@ pub async fn explain(store: &Store, user_id: &str) -> Result<Explained, StoreErr
         person,
         chapters,
     })
+}
+
+/// What is recorded of the mails of these events, by source and id.
+async fn mails(store: &Store, rows: &[LedgerRow]) -> Result<BTreeMap<(String, String), Vec<MailRecord>>, StoreError> {
+    let identities: Vec<(&str, &str)> = rows
+        .iter()
+        .map(|row| (row.source.as_str(), row.event_id.as_str()))
+        .collect();
+    let mut mails: BTreeMap<(String, String), Vec<MailRecord>> = BTreeMap::new();
+    for mail in store.mail_records(&identities).await? {
+        let identity = (mail.source.clone(), mail.event_id.clone());
+        mails.entry(identity).or_default().push(mail);
+    }
+    Ok(mails)
 }

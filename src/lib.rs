@@ -18,6 +18,7 @@ pub mod failpoint;
 pub mod failure;
 pub mod http;
 pub mod jetstream;
+pub mod mail;
 pub mod outbox;
 pub mod reading;
 pub mod rebuild;

@@ -5,12 +5,13 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::announcements::Announcer;
-use crate::config::{self, Config, Login};
+use crate::config::{self, Config, Login, MailTls, WelcomeOn};
 use crate::dead_letters::Undertaker;
 use crate::domain::cascade::{Field, KeyKind, OnLeave, OnRename, Piece, Rule, Template};
 use crate::domain::{self, Policy, ProfileRule, SourceRule};
 use crate::envelope::Intake;
 use crate::jetstream::{ConnectSettings, ConsumerSettings, Manage, Removal, StreamSettings, TlsMode, WhenFull};
+use crate::mail::{Orders, PostSettings, Security, Welcome};
 use crate::store::cascade::{AuditRule, Expect, Need, StepRule};
 use crate::store::{Backend, StoreSettings};
 use crate::worker::{Until, WorkerSettings};
@@ -121,6 +122,41 @@ pub fn announcements(config: &Config) -> Option<StreamSettings> {
 pub fn announcer(config: &Config) -> Option<Announcer> {
     config.outbox.events.then(|| Announcer {
         source: config.outbox.source.clone(),
+    })
+}
+
+/// How mail is sent, where it is.
+pub fn post(config: &Config) -> Option<PostSettings> {
+    let mail = config.mail.as_ref()?;
+    Some(PostSettings {
+        host: mail.host.clone(),
+        port: mail.port,
+        security: match mail.tls {
+            MailTls::Implicit => Security::Implicit,
+            MailTls::StartTls => Security::StartTls,
+            MailTls::None => Security::None,
+        },
+        login: mail.login.clone(),
+        authority: mail.authority.clone(),
+        from: mail.from.clone(),
+        templates: mail.templates.clone(),
+        timeout: mail.timeout,
+        retry: mail.retry,
+        give_up: mail.give_up,
+        poll: config.outbox.poll,
+    })
+}
+
+/// Which events ask for a mail, where mail is sent.
+pub fn orders(config: &Config) -> Option<Orders> {
+    let mail = config.mail.as_ref()?;
+    Some(Orders {
+        welcome: match mail.welcome {
+            WelcomeOn::Never => Welcome::Never,
+            WelcomeOn::Creation => Welcome::Creation,
+            WelcomeOn::Activation => Welcome::Activation,
+        },
+        max_age: mail.max_age,
     })
 }
 

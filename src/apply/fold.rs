@@ -15,6 +15,7 @@ use crate::dead_letters::Undertaker;
 use crate::domain::cascade::{Trail, Watch};
 use crate::domain::{self, Difference, EventRef, KeyRow, Outcome, Plan, Policy, Spacing, Verdict, World};
 use crate::envelope::Envelope;
+use crate::mail::Orders;
 use crate::store::{Decided, NewEntry, StoreError};
 
 /// What every decision of a batch is made by.
@@ -22,6 +23,7 @@ pub(super) struct Terms<'a> {
     pub(super) policy: &'a Arc<Policy>,
     pub(super) policy_id: i64,
     pub(super) undertaker: &'a Undertaker,
+    pub(super) orders: Option<Orders>,
     pub(super) now: OffsetDateTime,
     pub(super) spacing: Spacing,
     /// Events of the ledger that are rejected from now on, because a required step of theirs failed.
@@ -129,7 +131,7 @@ impl Batch<'_> {
             );
         }
         self.settled[index] = Some(settled);
-        decided.entries.push(NewEntry {
+        let entry = NewEntry {
             source: event.source.clone(),
             event_id: envelope.id.clone(),
             user_id: envelope.user_id.clone(),
@@ -150,7 +152,11 @@ impl Batch<'_> {
             stream_sequence: message.sequence as i64,
             published: message.published,
             reduced: envelope.reduced,
-        });
+        };
+        let sealed = envelope.sealed.as_ref();
+        let mail = terms.orders.and_then(|orders| orders.order(&entry, sealed, terms.now));
+        decided.mails.extend(mail);
+        decided.entries.push(entry);
     }
 }
 

@@ -23,6 +23,7 @@ use crate::domain::{Policy, Reason, Spacing};
 use crate::envelope::{Envelope, Incoming, Refusal};
 use crate::failpoint::{Point, reach};
 use crate::failure::{self, Alarms};
+use crate::mail::Orders;
 use crate::store::{Decided, Session, Store, StoreError, Tx};
 
 pub use late::recalled;
@@ -64,6 +65,7 @@ pub struct Applier {
     policy_id: i64,
     pub(crate) undertaker: Undertaker,
     announcer: Option<Announcer>,
+    orders: Option<Orders>,
     max_component_events: u64,
     spacing: Spacing,
     /// Policies of events that were evaluated before; there are only ever a few.
@@ -99,6 +101,7 @@ impl Applier {
             policy_id,
             undertaker,
             announcer: None,
+            orders: None,
             max_component_events,
             spacing: Spacing::STANDARD,
             policies,
@@ -110,6 +113,12 @@ impl Applier {
     #[must_use]
     pub fn with_announcer(self, announcer: Option<Announcer>) -> Self {
         Self { announcer, ..self }
+    }
+
+    /// With mail.
+    #[must_use]
+    pub fn with_orders(self, orders: Option<Orders>) -> Self {
+        Self { orders, ..self }
     }
 
     /// With checkpoints elsewhere than usual.
@@ -197,6 +206,7 @@ impl Applier {
                 policy: &self.policy,
                 policy_id: self.policy_id,
                 undertaker: &self.undertaker,
+                orders: self.orders,
                 now: givens.now,
                 spacing: self.spacing,
                 refused,

@@ -93,6 +93,8 @@ impl Applier {
             policy: &self.policy,
             policy_id: self.policy_id,
             undertaker: &self.undertaker,
+            // What is folded again was mailed when it was new.
+            orders: None,
             now: givens.now,
             spacing: self.spacing,
             refused: &super::follow::Blamed::new(),

@@ -181,6 +181,7 @@ async fn check_store(config: &Config) -> Findings {
             .for_each(|warning| findings.warning("database", warning)),
         Err(error) => findings.problem("database", error),
     }
+    check_mail(config, &store, &mut findings).await;
     store.close().await;
     findings
 }
@@ -206,5 +207,17 @@ async fn check_tables(config: &Config, store: &Store, findings: &mut Findings) {
                 findings.warning("tables", warning);
             }
         }
+    }
+}
+
+/// A mail server that is away is no problem: mails wait for it.
+async fn check_mail(config: &Config, store: &Store, findings: &mut Findings) {
+    match super::run::post(config, store) {
+        Ok(None) => {}
+        Err(error) => findings.problem("mail", error),
+        Ok(Some(post)) => match post.test().await {
+            Ok(()) => findings.ok("mail", "the server answers"),
+            Err(error) => findings.warning("mail", crate::failure::chain(&error)),
+        },
     }
 }

@@ -2,14 +2,15 @@
 
 use std::process::ExitCode;
 
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{print_json, say};
 use crate::config::Config;
-use crate::domain::{Effects, Holder, Person};
+use crate::domain::{Effects, Holder, Kind, Outcome, Person, Reason};
 use crate::explain::{Chapter, explain};
-use crate::store::Store;
+use crate::store::{MailKind, Store};
 use crate::wiring;
 
 /// Arguments of `rollcall explain`.
@@ -43,6 +44,8 @@ struct Line<'a> {
     cascades: Option<&'a serde_json::Map<String, serde_json::Value>>,
     late: bool,
     stream_sequence: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<Value>,
 }
 
 pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
@@ -82,7 +85,54 @@ fn line(chapter: &Chapter) -> Line<'_> {
         cascades: chapter.cascades.as_ref(),
         late: chapter.row.late,
         stream_sequence: chapter.row.stream_sequence,
+        result: result(chapter),
     }
+}
+
+/// What whoever asked for a user or for a new password wants to know: whether it worked, and whether the mail went out.
+fn result(chapter: &Chapter) -> Option<Value> {
+    let row = &chapter.row;
+    let kind = match row.kind {
+        Kind::Created => MailKind::Welcome,
+        Kind::PasswordReset => MailKind::PasswordReset,
+        _ => return None,
+    };
+    let success = row.outcome == Outcome::Applied;
+    let mail = chapter.mails.iter().find(|mail| mail.kind == kind);
+    let sent = mail.is_some_and(|mail| mail.sent);
+    let error = mail.and_then(|mail| mail.error.as_deref());
+    let why = row.reason.filter(|_| !success).map(Reason::meaning);
+    Some(match kind {
+        MailKind::Welcome => json!({
+            "success": success,
+            "user": row.key,
+            "message": why.unwrap_or("the user is there"),
+            "email_sent": sent,
+            "email_error": error,
+        }),
+        MailKind::PasswordReset => json!({
+            "success": success,
+            "message": why.unwrap_or(match (sent, mail) {
+                (true, _) => "the mail was sent",
+                (false, Some(_)) => "the mail is not sent",
+                (false, None) => "no mail was asked for: mail is off, or the event was too old",
+            }),
+            "email_sent": sent,
+            "error": error,
+        }),
+    })
+}
+
+/// What became of the mails of an event, in words.
+fn mailed(chapter: &Chapter) -> Vec<String> {
+    let mails = chapter.mails.iter();
+    mails
+        .map(|mail| match (&mail.error, mail.sent) {
+            (_, true) => format!("; {} mail sent", mail.kind.name()),
+            (Some(error), false) => format!("; {} mail not sent: {error}", mail.kind.name()),
+            (None, false) => format!("; {} mail waits", mail.kind.name()),
+        })
+        .collect()
 }
 
 fn headline(key: &str, holder: Option<Holder>, person: Option<&Person>) -> String {
@@ -135,6 +185,7 @@ fn told(chapter: &Chapter) -> String {
     if row.late {
         parts.push("; came late".to_owned());
     }
+    parts.extend(mailed(chapter));
     parts.push(format!("  [{} {}]", row.source, row.event_id));
     parts.concat()
 }

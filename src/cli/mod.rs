@@ -129,6 +129,7 @@ fn is_ours(error: &anyhow::Error) -> bool {
         cause.is::<ConfigError>()
             || cause.is::<Setup>()
             || cause.is::<tables::Unfit>()
+            || cause.is::<crate::mail::SetupError>()
             || cause
                 .downcast_ref::<BrokerError>()
                 .is_some_and(|error| !error.is_transient())

@@ -142,7 +142,8 @@ async fn play(args: &Args, config: &Config, broker: &Broker, store: &Store, rang
         config.worker.max_component_events as u64,
     )
     .await?
-    .with_announcer(wiring::announcer(config));
+    .with_announcer(wiring::announcer(config))
+    .with_orders(wiring::orders(config));
     let shutdown = Shutdown::on_signals(config.worker.grace).context("signals cannot be listened for")?;
     let told = Arc::new(Notify::new());
     let relaying = shutdown.soft.child_token();

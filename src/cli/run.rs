@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use backoff::{BackoffBuilder as _, ExponentialBuilder};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::tables::follow;
@@ -17,6 +18,7 @@ use crate::config::Config;
 use crate::failure;
 use crate::http::health::{self, Health};
 use crate::jetstream::{self, Broker, BrokerError};
+use crate::mail::{Post, SetupError};
 use crate::outbox::{Queue, Relay};
 use crate::shutdown::Shutdown;
 use crate::store::{SchemaState, Store, StoreError};
@@ -47,6 +49,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     let Some((broker, store)) = ready(config, &shutdown).await? else {
         return Ok(ExitCode::SUCCESS);
     };
+    let post = post(config, &store)?;
     let began = clock::monotonic();
     let Some(applier) = patiently("the database", &shutdown, || async {
         Applier::new(
@@ -56,7 +59,10 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
             config.worker.max_component_events as u64,
         )
         .await
-        .map(|applier| applier.with_announcer(wiring::announcer(config)))
+        .map(|applier| {
+            let announcer = wiring::announcer(config);
+            applier.with_announcer(announcer).with_orders(wiring::orders(config))
+        })
         .map_err(|error| (failure::fault(&error).passes(), error.into()))
     })
     .await?
@@ -66,6 +72,10 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     let told = Arc::new(Notify::new());
     let relaying = shutdown.soft.child_token();
     let relay_task = tokio::spawn(relay(config, &broker, &store).run(Arc::clone(&told), relaying.clone()));
+    let posting = post.clone().map(|post| {
+        let stop = relaying.clone();
+        tokio::spawn(async move { post.run(stop).await })
+    });
     tracing::info!(
         stream = config.consumer.stream,
         consumer = config.consumer.durable,
@@ -93,6 +103,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
         () = past(&shutdown.soft, LAST_WORDS) => {}
     }
     empty_outbox(&relay(config, &broker, &store), until, &shutdown).await;
+    last_mails(post.as_deref(), posting, until, &shutdown).await;
     broker.close().await;
     // SQLite moves what is in the log into the file; a connection that hangs is not waited for.
     tokio::select! {
@@ -101,6 +112,33 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     }
     report(args, &counts, began.elapsed())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Who sends mail, where it is configured.
+pub(super) fn post(config: &Config, store: &Store) -> Result<Option<Arc<Post>>, SetupError> {
+    let settings = wiring::post(config);
+    let post = settings.map(|settings| Post::new(store.clone(), settings));
+    Ok(post.transpose()?.map(Arc::new))
+}
+
+/// A mail on its way is seen through within the grace period; a drain tries once what is due. What is not sent is tried
+/// again after the next start.
+async fn last_mails(post: Option<&Post>, posting: Option<JoinHandle<()>>, until: Until, shutdown: &Shutdown) {
+    let Some(post) = post else { return };
+    let rest = async {
+        if let Some(posting) = posting {
+            let _ = posting.await;
+        }
+        if until == Until::Drained
+            && let Err(error) = post.send_due(&shutdown.soft).await
+        {
+            tracing::warn!(error = failure::chain(&error), "mail waits for the database");
+        }
+    };
+    tokio::select! {
+        () = rest => {}
+        () = shutdown.hard.cancelled() => {}
+    }
 }
 
 /// What publishes the outbox.

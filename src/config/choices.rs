@@ -97,3 +97,15 @@ pub enum LogFormat {
     /// One JSON object a line.
     Json,
 }
+
+/// When a user is welcomed by mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WelcomeOn {
+    /// Not at all.
+    Never,
+    /// With the creation.
+    Creation,
+    /// With the first activation of a profile.
+    Activation,
+}

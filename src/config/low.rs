@@ -28,6 +28,7 @@ pub(super) struct Config {
     pub audit: Vec<Audit>,
     pub dead_letters: DeadLetters,
     pub outbox: Outbox,
+    pub mail: super::mail::Low,
     pub http: Http,
     pub telemetry: Telemetry,
 }
@@ -337,7 +338,7 @@ impl Default for Telemetry {
 pub(super) struct Interval(pub Duration);
 
 impl Interval {
-    const fn seconds(seconds: u64) -> Self {
+    pub(super) const fn seconds(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }
 }

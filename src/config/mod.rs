@@ -12,6 +12,7 @@ mod document;
 mod duration;
 mod env;
 mod low;
+mod mail;
 mod names;
 mod problem;
 mod profiles;
@@ -29,7 +30,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-pub use choices::{CascadeKey, CreateOn, DisplayNameOwner, LogFormat, OnDelete, OnLeave, OnRename, Status};
+pub use choices::{CascadeKey, CreateOn, DisplayNameOwner, LogFormat, OnDelete, OnLeave, OnRename, Status, WelcomeOn};
+pub use mail::{Mail, MailTls};
 pub use problem::{ConfigError, Origin, Problem};
 pub use secret::SecretUrl;
 
@@ -62,6 +64,8 @@ pub struct Config {
     pub dead_letters: DeadLetters,
     /// The relay of outgoing messages.
     pub outbox: Outbox,
+    /// Mail to users; `None` where none is sent.
+    pub mail: Option<Mail>,
     /// What the worker says over HTTP.
     pub http: Http,
     /// Logs.
@@ -433,6 +437,7 @@ fn high(low: low::Config, check: &mut Check<'_>) -> Config {
         sources: profiles::sources(check, low.source, &worker),
         outbox: streams::outbox(check, low.outbox, [&consumer.stream, &dead_letters.stream]),
         dead_letters,
+        mail: mail::mail(check, low.mail),
         http: streams::http(check, &low.http),
         telemetry: streams::telemetry(check, low.telemetry),
         consumer,

@@ -5,7 +5,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 use serde::forward_to_deserialize_any;
 use toml::{Table, Value};
 
-use super::low;
+use super::{low, mail};
 
 /// One section of the file.
 pub(super) struct Section {
@@ -18,7 +18,7 @@ pub(super) struct Section {
 }
 
 /// Every section, in the order of `config.toml`.
-pub(super) static SECTIONS: [Section; 13] = [
+pub(super) static SECTIONS: [Section; 14] = [
     once::<low::Nats>("nats"),
     once::<low::Consumer>("consumer"),
     once::<low::Store>("store"),
@@ -42,6 +42,7 @@ pub(super) static SECTIONS: [Section; 13] = [
     },
     once::<low::DeadLetters>("dead_letters"),
     once::<low::Outbox>("outbox"),
+    once::<mail::Low>("mail"),
     once::<low::Http>("http"),
     once::<low::Telemetry>("telemetry"),
 ];

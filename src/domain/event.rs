@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::position::{Position, Timestamp};
 
-/// The nine types of event that the fold knows.
+/// The ten types of event that the ledger takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// `user.created`
@@ -26,11 +26,13 @@ pub enum Kind {
     Renamed,
     /// `user.deleted`
     Deleted,
+    /// `user.password_reset`: asks for a mail, means nothing to the fold
+    PasswordReset,
 }
 
 impl Kind {
     /// Every kind, in the order of its rank.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Created,
         Self::Updated,
         Self::Joined,
@@ -40,6 +42,7 @@ impl Kind {
         Self::Reactivated,
         Self::Renamed,
         Self::Deleted,
+        Self::PasswordReset,
     ];
 
     /// What decides between events of one instant and sequence: a creation goes first, a deletion last.
@@ -54,6 +57,7 @@ impl Kind {
             Self::Reactivated => 6,
             Self::Renamed => 7,
             Self::Deleted => 8,
+            Self::PasswordReset => 9,
         }
     }
 
@@ -69,10 +73,11 @@ impl Kind {
             Self::Reactivated => "user.reactivated",
             Self::Renamed => "user.renamed",
             Self::Deleted => "user.deleted",
+            Self::PasswordReset => "user.password_reset",
         }
     }
 
-    /// The kind of a CloudEvents type, if it is one of the nine.
+    /// The kind of a CloudEvents type, if it is one of them.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
@@ -191,6 +196,8 @@ pub enum Body {
     },
     /// The user is gone.
     Deleted,
+    /// The user wants another password. What the mail needs to know is no part of the event that is folded.
+    PasswordReset,
     /// The user became a member of an organization.
     Joined {
         /// Which one.
@@ -228,6 +235,7 @@ impl Body {
             Self::Updated(_) => Kind::Updated,
             Self::Renamed { .. } => Kind::Renamed,
             Self::Deleted => Kind::Deleted,
+            Self::PasswordReset => Kind::PasswordReset,
             Self::Joined { .. } => Kind::Joined,
             Self::Left { .. } => Kind::Left,
             Self::Activated { .. } => Kind::Activated,

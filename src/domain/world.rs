@@ -85,6 +85,9 @@ impl World {
             (Body::Deleted, Subject::Tombstone) => (Verdict::ignored(Reason::AlreadyDeleted), None),
             (Body::Created(patch), _) => self.created(event, patch, policy),
             (_, Subject::Tombstone) => (Verdict::ignored(Reason::AfterDeletion), None),
+            // Asked for by somebody who is known or not: nothing about anybody changes.
+            (Body::PasswordReset, Subject::Active(id)) => (Verdict::applied(Effects::default()), Some(id)),
+            (Body::PasswordReset, Subject::Unknown) => (Verdict::applied(Effects::default()), None),
             (Body::Updated(patch), Subject::Active(id)) => self.updated(id, event, patch, policy),
             (Body::Updated(patch), Subject::Unknown) => self.begin(&event.key, event, patch, policy, Via::Implicit),
             (Body::Renamed { to, patch }, _) => self.renamed(event, to.as_deref(), patch, policy, subject),

@@ -27,6 +27,11 @@ pub enum Rule {
         /// Most Unicode scalars.
         max: usize,
     },
+    /// An address of the web: `http` or `https`, no blanks or controls.
+    Link {
+        /// Most Unicode scalars.
+        max: usize,
+    },
     /// A boolean.
     Flag,
     /// A list of names of profile types, 1 to 255 Unicode scalars each, without U+0000.
@@ -45,6 +50,10 @@ pub enum Rule {
 pub(super) const NAME: Rule = Rule::Text { min: 1, max: TEXT_MAX };
 const TEXT: Rule = Rule::Text { min: 0, max: TEXT_MAX };
 const PHONE: Rule = Rule::Text { min: 0, max: PHONE_MAX };
+/// Longest link, in Unicode scalars: what browsers and mail programs take.
+const LINK_RULE: Rule = Rule::Link { max: 2000 };
+/// A code of a password reset.
+const CODE_RULE: Rule = Rule::Text { min: 1, max: 64 };
 const ADDRESS: Rule = Rule::Address { max: ADDRESS_MAX };
 
 /// What a missing and what a bad value lead to.
@@ -83,7 +92,7 @@ const fn field(name: &'static str, rule: Rule, care: Care, about: &'static str) 
 /// The fields by name: `USER_ID` is `user_id`.
 #[rustfmt::skip]
 pub(super) mod named {
-    use super::{ADDRESS, Care::{Required, Soft, Strict}, Field, NAME, PHONE, Rule, TEXT, field};
+    use super::{ADDRESS, CODE_RULE, Care::{Required, Soft, Strict}, Field, LINK_RULE, NAME, PHONE, Rule, TEXT, field};
 
     const METADATA_RULE: Rule = Rule::Object { bytes: 65_536 };
     const NAMES: Rule = Rule::Names { most: 64 };
@@ -106,6 +115,8 @@ pub(super) mod named {
     pub(crate) static METADATA: Field = field("metadata", METADATA_RULE, Soft, "Anything else the provider knows.");
     pub(crate) static MEMBER_OF: Field = field("organization_id", NAME, Required, "The organization that is joined or left.");
     pub(crate) static CUSTOMER_NAME: Field = field("customer_name", TEXT, Soft, "Name of the customer that the membership makes.");
+    pub(crate) static LINK: Field = field("link", LINK_RULE, Strict, "Where the user chooses another password; never stored longer than its mail.");
+    pub(crate) static CODE: Field = field("code", CODE_RULE, Strict, "What the user types to choose another password; never stored longer than its mail.");
     pub(crate) static PROFILE_TYPE: Field = field("profile_type", NAME, Strict, "Which profile; the first configured type when absent.");
 }
 
@@ -129,12 +140,16 @@ static PATCH: [&Field; 13] = [
 /// What a rename is about: at least one of them must be there and good.
 pub static RENAMES: [&Field; 3] = [&named::NEW_USER_ID, &named::NEW_EMAIL, &named::NEW_USERNAME];
 
+/// What a password reset is about: at least one of them must be there.
+pub static RESETS: [&Field; 2] = [&named::LINK, &named::CODE];
+
 /// The fields that the data of a type may have, `user_id` first. Others are kept in the ledger and not looked at.
 pub fn fields(kind: Kind) -> Vec<&'static Field> {
     match kind {
         Kind::Created | Kind::Updated => PATCH.to_vec(),
         Kind::Renamed => [&PATCH[..1], &RENAMES, &PATCH[1..]].concat(),
         Kind::Deleted => vec![&named::USER_ID],
+        Kind::PasswordReset => [&PATCH[..1], &RESETS].concat(),
         Kind::Joined => vec![&named::USER_ID, &named::MEMBER_OF, &named::CUSTOMER_NAME],
         Kind::Left => vec![&named::USER_ID, &named::MEMBER_OF],
         Kind::Activated | Kind::Archived | Kind::Reactivated => vec![&named::USER_ID, &named::PROFILE_TYPE],
@@ -148,6 +163,7 @@ impl std::fmt::Display for Rule {
             Self::Text { min: 0, max } => write!(f, "a string of at most {max} characters without U+0000"),
             Self::Text { min, max } => write!(f, "a string of {min} to {max} characters without U+0000"),
             Self::Address { max } => write!(f, "an electronic mail address of at most {max} characters"),
+            Self::Link { max } => write!(f, "an http or https address of at most {max} characters"),
             Self::Flag => f.write_str("true or false"),
             Self::Names { most } => write!(f, "a list of at most {most} names of profile types"),
             Self::Object { bytes } => write!(f, "an object of at most {bytes} bytes as JSON"),

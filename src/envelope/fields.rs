@@ -3,11 +3,11 @@
 //! A bad required field makes the event undecodable. Any other bad field is dropped and named, so that nobody is left
 //! without a profile because one telephone number was odd.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 use super::contract::{Care, Field, NAME, Rule, named};
-use super::{Read, Refusal, undecodable};
+use super::{Read, Refusal, Sealed, undecodable};
 use crate::domain::event::is_address;
 use crate::domain::{Body, Change, Kind, Patch};
 
@@ -19,11 +19,16 @@ pub(super) fn read(kind: Kind, value: &Value) -> Result<Read, Refusal> {
     };
     let user_id = required(data, &named::USER_ID)?;
     let mut degraded = BTreeSet::new();
+    let mut reset = None;
     let body = match kind {
         Kind::Created => Body::Created(patch(data, Null::IsAbsent, &mut degraded)?),
         Kind::Updated => Body::Updated(patch(data, Null::Clears, &mut degraded)?),
         Kind::Renamed => renamed(data, &mut degraded)?,
         Kind::Deleted => Body::Deleted,
+        Kind::PasswordReset => {
+            reset = Some(Reset::read(data)?);
+            Body::PasswordReset
+        }
         Kind::Joined => Body::Joined {
             organization_id: required(data, &named::MEMBER_OF)?,
             customer_name: match text(data, &named::CUSTOMER_NAME, &mut degraded)? {
@@ -48,8 +53,45 @@ pub(super) fn read(kind: Kind, value: &Value) -> Result<Read, Refusal> {
         user_id,
         body,
         degraded,
+        reset,
     })
 }
+
+/// What a password reset has to say, and nobody but the user is to know.
+pub(super) struct Reset {
+    link: Option<String>,
+    code: Option<String>,
+}
+
+impl Reset {
+    fn read(data: &Data) -> Result<Self, Refusal> {
+        let (link, code) = (strict_text(data, &named::LINK)?, strict_text(data, &named::CODE)?);
+        if link.is_none() && code.is_none() {
+            return Err(undecodable("data must have a link or a code"));
+        }
+        Ok(Self { link, code })
+    }
+
+    /// For the mail.
+    pub(super) fn sealed(&self) -> Sealed {
+        Sealed(json!({ "link": self.link, "code": self.code }).to_string())
+    }
+
+    /// For the ledger, and everybody who reads it: the same shape, which decodes again.
+    pub(super) fn redacted(&self, user_id: &str) -> Value {
+        let mut data = json!({ "user_id": user_id });
+        if self.link.is_some() {
+            data["link"] = json!(REDACTED_LINK);
+        }
+        if self.code.is_some() {
+            data["code"] = json!("redacted");
+        }
+        data
+    }
+}
+
+/// Leads nowhere, by definition of its domain.
+const REDACTED_LINK: &str = "https://redacted.invalid/";
 
 /// What `null` means in an optional field.
 #[derive(Clone, Copy, PartialEq)]
@@ -210,9 +252,16 @@ fn good_text(rule: Rule, value: &Value) -> Option<String> {
             text.len() >= min && (text.len() <= max || text.chars().count() <= max) && !text.contains('\0')
         }
         Rule::Address { .. } => is_address(text),
+        Rule::Link { max } => is_link(text) && text.chars().count() <= max,
         Rule::Flag | Rule::Names { .. } | Rule::Object { .. } => false,
     };
     good.then(|| text.to_owned())
+}
+
+/// Not more than that it is of the web: whoever opens it goes where the provider says.
+fn is_link(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or(text.strip_prefix("http://"));
+    rest.is_some_and(|rest| !rest.is_empty() && !rest.chars().any(|c| c.is_whitespace() || c.is_control()))
 }
 
 fn good_object(rule: Rule, value: &Value) -> Option<Data> {

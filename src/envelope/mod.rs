@@ -54,7 +54,7 @@ pub struct Envelope {
     pub id: String,
     /// `user_id` as the event says it.
     pub user_id: String,
-    /// The data object, byte for byte.
+    /// The data object, byte for byte; of a password reset only what is no secret.
     pub data: String,
     /// SHA-256 of type and data, independent of white space and the order of keys.
     pub content: [u8; 32],
@@ -62,8 +62,20 @@ pub struct Envelope {
     pub states_time: bool,
     /// The CloudEvents extension `sequence`, empty when absent.
     pub sequence: String,
+    /// What the ledger must not have, and a mail needs: `data` is without it.
+    pub sealed: Option<Sealed>,
     /// Whether the event has only the minimal fields of what the data says: see [`Envelope::reduced`].
     pub reduced: bool,
+}
+
+/// A text that shows itself to nobody by accident.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sealed(pub String);
+
+impl std::fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[sealed]")
+    }
 }
 
 impl Envelope {
@@ -84,7 +96,7 @@ pub enum Refusal {
     /// Not a valid event: what is wrong, and where.
     #[error("{0}")]
     Undecodable(String),
-    /// A type that is not one of the nine.
+    /// A type that is none of ours.
     #[error("type `{0}` is not one of Rollcall's")]
     UnknownType(String),
     /// It claims to happen after the broker stored it.
@@ -144,8 +156,15 @@ pub fn decode(message: &Incoming<'_>, intake: &Intake) -> Result<Envelope, Refus
     };
     let broker_time = instant::of(message.published);
     let time = attributes.time.unwrap_or(broker_time);
-    let content = json::content_hash(kind.name(), &attributes.value);
     let read = fields::read(kind, &attributes.value)?;
+    let (data, content) = match &read.reset {
+        None => (attributes.data, json::content_hash(kind.name(), &attributes.value)),
+        // Of a short code even the hash would tell it.
+        Some(reset) => {
+            let redacted = reset.redacted(&read.user_id);
+            (redacted.to_string(), json::content_hash(kind.name(), &redacted))
+        }
+    };
     let limit = i128::try_from(intake.max_future.as_nanos()).unwrap_or(i128::MAX);
     let ahead = instant::nanos(time) - instant::nanos(broker_time);
     if ahead > limit {
@@ -170,10 +189,11 @@ pub fn decode(message: &Incoming<'_>, intake: &Intake) -> Result<Envelope, Refus
         event,
         id: attributes.id,
         user_id: read.user_id,
-        data: attributes.data,
+        data,
         content,
         states_time: attributes.time.is_some(),
         sequence: attributes.sequence,
+        sealed: read.reset.as_ref().map(fields::Reset::sealed),
         reduced: false,
     })
 }
@@ -264,6 +284,7 @@ struct Read {
     user_id: String,
     body: crate::domain::Body,
     degraded: BTreeSet<String>,
+    reset: Option<fields::Reset>,
 }
 
 /// The attributes of an event, whatever form it came in.

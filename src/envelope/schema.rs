@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::contract::{Care, Field, IDENTITY_MAX, NAME, RENAMES, Rule, SEQUENCE_MAX, fields};
+use super::contract::{Care, Field, IDENTITY_MAX, NAME, RENAMES, RESETS, Rule, SEQUENCE_MAX, fields};
 use crate::domain::Kind;
 
 /// The name of the version of JSON Schema.
@@ -14,6 +14,9 @@ const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
 const TEXT: &str = "^[^\\u0000]*$";
 /// What [`crate::domain::event::is_address`] takes, but for its length. C1 controls are written out: `\s` has them only in part.
 const ADDRESS: &str = "^[^@\\s\\u0000-\\u001f\\u007f-\\u009f]+@[^@\\s\\u0000-\\u001f\\u007f-\\u009f]+$";
+
+/// What a link is.
+const LINK: &str = "^https?://[^\\s\\u0000-\\u001f\\u007f-\\u009f]+$";
 
 /// The schema of the data of a type: the payload of a binary or a bare event. A document of its own.
 pub fn data_document(kind: Kind) -> Value {
@@ -68,9 +71,11 @@ pub fn data(kind: Kind, definitions: &str) -> Value {
         "properties": properties,
         "required": required,
     });
-    if kind == Kind::Renamed {
-        let said = |field: &&Field| json!({ "required": [field.name], "properties": { field.name: { "not": { "type": "null" } } } });
-        schema["anyOf"] = RENAMES.iter().map(said).collect();
+    let said = |field: &&Field| json!({ "required": [field.name], "properties": { field.name: { "not": { "type": "null" } } } });
+    match kind {
+        Kind::Renamed => schema["anyOf"] = RENAMES.iter().map(said).collect(),
+        Kind::PasswordReset => schema["anyOf"] = RESETS.iter().map(said).collect(),
+        _ => {}
     }
     schema
 }
@@ -102,6 +107,7 @@ fn rule(rule: Rule, definitions: &str) -> Value {
             schema
         }
         Rule::Address { max } => json!({ "type": "string", "maxLength": max, "pattern": ADDRESS }),
+        Rule::Link { max } => json!({ "type": "string", "maxLength": max, "pattern": LINK }),
         Rule::Flag => json!({ "type": "boolean" }),
         Rule::Names { most } => {
             json!({ "type": "array", "maxItems": most, "items": self::rule(NAME, definitions) })

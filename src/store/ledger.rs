@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use super::{StoreError, columns};
+use super::{MailOrder, StoreError, columns};
 use crate::domain::{self, Checkpoint, Difference, Kind, Outcome, Position, Reason, Verdict};
 
 /// An event that enters the ledger.
@@ -224,6 +224,8 @@ pub struct Decided {
     pub letters: Vec<Letter>,
     /// What others are told; empty unless it is configured.
     pub announcements: Vec<Announcement>,
+    /// Mails that events ask for; empty unless it is configured.
+    pub mails: Vec<MailOrder>,
     /// Identities whose dead letters are resolved: the event is applied after all.
     pub resolved: Vec<(String, String)>,
     /// Checkpoints of components that were folded again.

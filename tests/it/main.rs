@@ -17,6 +17,7 @@ mod fixtures;
 mod fold_properties;
 mod harness;
 mod histories;
+mod mail;
 mod naive;
 mod outcomes;
 mod plans;

@@ -261,7 +261,7 @@ fn unknown_types_are_no_error_of_the_message() {
     }
     let refusal = binary("user.suspended", r#"{"anything":1}"#)
         .decode()
-        .expect_err("not one of the nine");
+        .expect_err("not one of ours");
     assert_eq!(refusal.reason(), Reason::UnknownType);
     assert_eq!(refusal.identity(), None);
 }

@@ -8,3 +8,22 @@ CREATE TABLE @announcements (
     payload bytea NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()
 );
+
+-- Mails that events asked for. The secret is there only as long as the mail is not sent or given up; a row stays, for
+-- `rollcall explain`.
+CREATE TABLE @mails (
+    source text COLLATE "C" NOT NULL,
+    event_id text COLLATE "C" NOT NULL,
+    kind text NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    secret text,
+    attempts integer NOT NULL DEFAULT 0,
+    error text,
+    ordered_at timestamptz NOT NULL,
+    next_at timestamptz,
+    tried_at timestamptz,
+    sent_at timestamptz,
+    given_up_at timestamptz,
+    PRIMARY KEY (source, event_id, kind)
+);
+CREATE INDEX mails_next_at ON @mails (next_at) WHERE next_at IS NOT NULL;

@@ -38,6 +38,7 @@ impl Tx<'_> {
         self.insert_customers(&difference.new_customers).await?;
         self.save_letters(&decided.letters).await?;
         self.save_announcements(&decided.announcements).await?;
+        self.save_mails(&decided.mails).await?;
         self.resolve_letters(&decided.resolved).await?;
         self.update_ledger(&decided.changed).await?;
         self.save_checkpoints(&decided.checkpoints, &decided.stale_components)

@@ -7,3 +7,22 @@ CREATE TABLE @announcements (
     payload BLOB NOT NULL,
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z'))
 );
+
+-- Mails that events asked for. The secret is there only as long as the mail is not sent or given up; a row stays, for
+-- `rollcall explain`.
+CREATE TABLE @mails (
+    source TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    secret TEXT,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    error TEXT,
+    ordered_at TEXT NOT NULL,
+    next_at TEXT,
+    tried_at TEXT,
+    sent_at TEXT,
+    given_up_at TEXT,
+    PRIMARY KEY (source, event_id, kind)
+);
+CREATE INDEX @mails_next_at ON @mails (next_at) WHERE next_at IS NOT NULL;

@@ -9,6 +9,7 @@ mod cascade;
 mod checkpoints;
 mod failures;
 mod look;
+mod mail;
 mod read;
 mod rebuild;
 mod write;

@@ -71,6 +71,7 @@ impl Tx<'_> {
         .await?;
         self.save_letters(&decided.letters).await?;
         self.save_announcements(&decided.announcements).await?;
+        self.save_mails(&decided.mails).await?;
         self.resolve_letters(&decided.resolved).await?;
         self.run(
             "UPDATE @ledger AS l SET outcome = u.value ->> 2, reason = u.value ->> 3, effects = u.value ->> 4, \

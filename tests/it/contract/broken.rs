@@ -11,6 +11,7 @@ fn least(kind: Kind) -> Value {
     match kind {
         Kind::Joined | Kind::Left => json!({"user_id": "u1", "organization_id": "o1"}),
         Kind::Renamed => json!({"user_id": "u1", "new_user_id": "u2"}),
+        Kind::PasswordReset => json!({"user_id": "u1", "link": "https://a.example", "code": "7"}),
         _ => json!({"user_id": "u1"}),
     }
 }
@@ -48,6 +49,21 @@ fn bad(rule: Rule) -> Vec<Value> {
             values.push(json!(format!("{}@b", "é".repeat(max - 1))));
             values
         }
+        Rule::Link { max } => {
+            let mut values = kept(|_| true);
+            let texts = [
+                "",
+                "a.example",
+                "https://",
+                "javascript:x",
+                "ftp://a.example",
+                "https://a b",
+                "https://a\n",
+            ];
+            values.extend(texts.map(Value::from));
+            values.push(json!(format!("https://{}", "é".repeat(max - 7))));
+            values
+        }
         Rule::Flag => {
             let mut values = kept(|value| !value.is_boolean());
             values.extend([json!("true"), json!(0)]);
@@ -79,6 +95,11 @@ fn good(rule: Rule) -> Vec<Value> {
     match rule {
         Rule::Text { min, max } => vec![json!("é".repeat(min)), json!("é".repeat(max)), json!("a\nb")],
         Rule::Address { max } => vec![json!("a@b"), json!(format!("{}@b", "é".repeat(max - 2)))],
+        Rule::Link { max } => vec![
+            json!("http://a"),
+            json!("https://a.example/?b=c#d"),
+            json!(format!("https://{}", "é".repeat(max - 8))),
+        ],
         Rule::Flag => vec![json!(true), json!(false)],
         Rule::Names { most } => vec![json!([]), json!(["x".repeat(255)]), json!(vec!["a"; most])],
         Rule::Object { .. } => vec![json!({}), json!({"a": {"b": [1, "c", null, {"d": 0.1}]}})],

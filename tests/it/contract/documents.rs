@@ -119,6 +119,7 @@ fn the_table_of_fields_names_every_field_with_its_limit() -> Result<()> {
                 .iter()
                 .filter(|row| row.split('|').nth(1).is_some_and(|cell| cell.contains(&name)));
             let limit = match field.rule {
+                Rule::Link { max } => format!("{},{:03}", max / 1000, max % 1000),
                 Rule::Text { max, .. } | Rule::Address { max } => max.to_string(),
                 Rule::Flag => "boolean".to_owned(),
                 Rule::Names { most } => most.to_string(),

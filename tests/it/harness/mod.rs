@@ -12,6 +12,7 @@ pub mod nats;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod smtp;
 pub mod tls;
 pub mod wait;
 pub mod worker;

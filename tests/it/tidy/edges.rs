@@ -19,6 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("failure", &["jetstream", "store"]),
     ("dead_letters", &["domain", "envelope", "store"]),
     ("announcements", &["domain", "store"]),
+    ("mail", &["domain", "clock", "envelope", "store", "failure"]),
     (
         "apply",
         &[
@@ -29,6 +30,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "failure",
             "dead_letters",
             "announcements",
+            "mail",
         ],
     ),
     (

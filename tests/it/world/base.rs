@@ -238,7 +238,8 @@ impl Base {
     }
 }
 
-const OURS: [&str; 15] = [
+const OURS: [&str; 16] = [
+    "mails",
     "announcements",
     "checkpoints",
     "retries",

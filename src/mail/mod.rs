@@ -1,0 +1,107 @@
+//! Mail: which events ask for one, and how it gets to a server.
+//!
+//! An order is written in the transaction of its event; sending is done later, by a task of its own with tries of its own.
+//! A mail server must never delay or fail a profile, so nothing here is waited for by a batch. A mail can be sent twice
+//! (the server took it, and the worker died before it had written that down), and never changes its Message-ID.
+
+mod letter;
+mod post;
+mod template;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use crate::domain::{Kind, Outcome};
+use crate::envelope::Sealed;
+use crate::store::{MailKind, MailOrder, NewEntry};
+
+pub use post::{Post, PostSettings, Security};
+pub use template::{Form, NAMES, Template, TemplateError, Values};
+
+/// When a user is welcomed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Welcome {
+    /// Not at all.
+    Never,
+    /// When the user is created.
+    Creation,
+    /// When a profile is activated for the first time.
+    Activation,
+}
+
+/// Which events ask for a mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Orders {
+    /// When a user is welcomed.
+    pub welcome: Welcome,
+    /// Older events ask for none: a replay must not write to everybody once more.
+    pub max_age: Duration,
+}
+
+/// Why mail cannot be sent as it is configured.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// A template that cannot be read.
+    #[error("the template {} cannot be read", path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// A template that is none.
+    #[error("a template of {kind} in the folder \"templates\" in [mail] is wrong")]
+    Template {
+        /// The kind of mail.
+        kind: &'static str,
+        /// What is wrong.
+        source: TemplateError,
+    },
+    /// A text without a subject.
+    #[error("the first line of {kind}.txt in the folder \"templates\" in [mail] has to be \"Subject: …\"")]
+    NoSubject {
+        /// The kind of mail.
+        kind: &'static str,
+    },
+    /// The sender is no address.
+    #[error("\"from\" in [mail] is no address")]
+    From(#[from] lettre::address::AddressError),
+    /// The authorities cannot be read, or nothing can be encrypted with them.
+    #[error("the certificates of \"ca_file\" in [mail] cannot be used")]
+    Certificates(#[source] lettre::transport::smtp::Error),
+    /// The file of authorities cannot be read.
+    #[error("the file \"ca_file\" in [mail] cannot be read")]
+    CaFile(#[source] std::io::Error),
+}
+
+impl Orders {
+    /// The mail that an event asks for as it enters the ledger.
+    pub fn order(&self, entry: &NewEntry, sealed: Option<&Sealed>, now: OffsetDateTime) -> Option<MailOrder> {
+        if entry.verdict.outcome != Outcome::Applied || now - entry.published > self.max_age {
+            return None;
+        }
+        let effects = &entry.verdict.effects;
+        let is_new = effects.became_real || effects.began.as_deref() == Some("user");
+        let activated = effects
+            .transition
+            .as_ref()
+            .is_some_and(|(_, from, to)| from == "draft" && to == "active");
+        let kind = match (entry.kind, self.welcome) {
+            (Kind::PasswordReset, _) => MailKind::PasswordReset,
+            // Whom a backfill finds has been there for long.
+            (Kind::Created, Welcome::Creation) if is_new && !entry.backfill => MailKind::Welcome,
+            (Kind::Activated, Welcome::Activation) if activated => MailKind::Welcome,
+            _ => return None,
+        };
+        Some(MailOrder {
+            source: entry.source.clone(),
+            event_id: entry.event_id.clone(),
+            kind,
+            key: entry.key.clone(),
+            secret: sealed.map(|sealed| sealed.0.clone()),
+            next_at: now,
+        })
+    }
+}

@@ -1,0 +1,152 @@
+//! Mails that are to be sent, and what became of them.
+
+use serde_json::json;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::super::mail::{DueMail, MailEnd, MailKind, MailOrder, MailRecord};
+use super::super::{StoreError, columns};
+use super::Tx;
+use crate::domain::Person;
+
+/// Whose mails are due; there is one writer, so that nobody else takes them meanwhile.
+const DUE: &str = "UPDATE @mails SET next_at = ?2, attempts = attempts + 1 WHERE rowid IN \
+    (SELECT rowid FROM @mails WHERE next_at <= ?1 ORDER BY next_at LIMIT ?3) \
+    RETURNING source, event_id, kind, key, secret, next_at, attempts, ordered_at";
+
+/// The holder of a key, and where it is an alias the holder of the current key of its person.
+const PERSON: &str = "SELECT k.state FROM @keys k WHERE k.key = ?1 AND k.holder = 1 \
+    UNION ALL SELECT c.state FROM @keys k JOIN @keys c ON c.key = k.root \
+    WHERE k.key = ?1 AND k.holder = 2 AND c.holder = 1 AND c.person = k.person \
+    UNION ALL SELECT c.state FROM @keys k JOIN @keys c ON c.root = k.root AND c.root <> c.key \
+    WHERE k.key = ?1 AND k.holder = 2 AND c.holder = 1 AND c.person = k.person";
+
+impl Tx<'_> {
+    pub(super) async fn save_mails(&mut self, orders: &[MailOrder]) -> Result<(), StoreError> {
+        self.run(
+            "INSERT INTO @mails (source, event_id, kind, key, secret, next_at, ordered_at) SELECT value ->> 0, \
+             value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 5 FROM json_each(?1) WHERE true \
+             ON CONFLICT (source, event_id, kind) DO NOTHING",
+            orders,
+            |order| {
+                let next_at = columns::time_text(order.next_at)?;
+                Ok(json!([
+                    order.source,
+                    order.event_id,
+                    order.kind.name(),
+                    order.key,
+                    order.secret,
+                    next_at
+                ]))
+            },
+        )
+        .await
+        .map(|_| ())
+    }
+
+    pub(in super::super) async fn due_mails(
+        &mut self,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+        most: u32,
+    ) -> Result<Vec<DueMail>, StoreError> {
+        let rows = sqlx::query(self.sql(DUE))
+            .bind(columns::time_text(now)?)
+            .bind(columns::time_text(until)?)
+            .bind(i64::from(most))
+            .fetch_all(&mut *self.inner)
+            .await?;
+        let due = |row: &SqliteRow| {
+            Ok(DueMail {
+                order: MailOrder {
+                    source: row.try_get(0)?,
+                    event_id: row.try_get(1)?,
+                    kind: MailKind::of(row.try_get(2)?)?,
+                    key: row.try_get(3)?,
+                    secret: row.try_get(4)?,
+                    next_at: time(row.try_get(5)?)?,
+                },
+                attempts: row.try_get(6)?,
+                ordered: time(row.try_get(7)?)?,
+            })
+        };
+        rows.iter().map(due).collect()
+    }
+
+    pub(in super::super) async fn person_at(&mut self, key: &str) -> Result<Option<Person>, StoreError> {
+        let sql = self.sql(PERSON);
+        let state: Option<String> = sqlx::query_scalar(sql)
+            .bind(key)
+            .fetch_optional(&mut *self.inner)
+            .await?;
+        state.as_deref().map(columns::person_of).transpose()
+    }
+
+    pub(in super::super) async fn mail_ended(
+        &mut self,
+        order: &MailOrder,
+        end: &MailEnd,
+        now: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        let now = columns::time_text(now)?;
+        let (error, next, sent, given_up) = match end {
+            MailEnd::Sent => (None, None, Some(&now), None),
+            MailEnd::Later(error, next) => (Some(error), Some(columns::time_text(*next)?), None, None),
+            MailEnd::GivenUp(error) => (Some(error), None, None, Some(&now)),
+        };
+        let sql = self.sql(
+            "UPDATE @mails SET error = ?4, next_at = ?5, sent_at = ?6, given_up_at = ?7, tried_at = ?8, \
+             secret = CASE WHEN ?5 IS NULL THEN NULL ELSE secret END \
+             WHERE source = ?1 AND event_id = ?2 AND kind = ?3 AND sent_at IS NULL",
+        );
+        sqlx::query(sql)
+            .bind(&order.source)
+            .bind(&order.event_id)
+            .bind(order.kind.name())
+            .bind(error)
+            .bind(next)
+            .bind(sent)
+            .bind(given_up)
+            .bind(&now)
+            .execute(&mut *self.inner)
+            .await?;
+        Ok(())
+    }
+
+    pub(in super::super) async fn mail_records(
+        &mut self,
+        identities: &[(&str, &str)],
+    ) -> Result<Vec<MailRecord>, StoreError> {
+        let sql = self.sql(
+            "SELECT m.source, m.event_id, m.kind, m.sent_at IS NOT NULL, m.error, m.attempts FROM json_each(?1) AS u \
+             CROSS JOIN @mails m ON m.source = u.value ->> 0 AND m.event_id = u.value ->> 1",
+        );
+        let rows = sqlx::query(sql)
+            .bind(columns::json(&identities)?)
+            .fetch_all(&mut *self.inner)
+            .await?;
+        let record = |row: &SqliteRow| {
+            Ok(MailRecord {
+                source: row.try_get(0)?,
+                event_id: row.try_get(1)?,
+                kind: MailKind::of(row.try_get(2)?)?,
+                sent: row.try_get(3)?,
+                error: row.try_get(4)?,
+                attempts: row.try_get(5)?,
+            })
+        };
+        rows.iter().map(record).collect()
+    }
+
+    pub(in super::super) async fn mails_waiting(&mut self) -> Result<u64, StoreError> {
+        let sql = self.sql("SELECT count(*) FROM @mails WHERE next_at IS NOT NULL");
+        let count: i64 = sqlx::query_scalar(sql).fetch_one(&mut *self.inner).await?;
+        Ok(count as u64)
+    }
+}
+
+fn time(text: &str) -> Result<OffsetDateTime, StoreError> {
+    OffsetDateTime::parse(text, &Rfc3339).map_err(|_| columns::unreadable("time", "not a time"))
+}
