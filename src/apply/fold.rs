@@ -83,7 +83,7 @@ impl Batch<'_> {
             let seen = watch.as_ref().map(|_| Watch::before(&world, event));
             let (verdict, person) = world.apply(event, terms.policy);
             if let (Some(watch), Some(seen)) = (&mut watch, seen) {
-                watch.after(&world, event, &verdict, person, seen);
+                watch.after(&world, event, &verdict, person, &seen);
             }
             self.enter(index, envelope, verdict, Path::Fast, terms, decided);
         }

@@ -9,6 +9,7 @@ mod late;
 mod load;
 mod notes;
 pub mod rebuild;
+mod steps;
 mod trail;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -35,6 +35,12 @@ impl Notes {
         self.note(event, step).rows += rows;
     }
 
+    /// Whether there was nothing to do, and nothing is to be said of it.
+    pub(super) fn is_nothing(&mut self, event: EventRef, step: &str) -> bool {
+        let note = self.note(event, step);
+        note.rows == 0 && note.waiting == 0 && note.remark.is_none()
+    }
+
     /// The rows of a value are done later.
     pub(super) fn wait(&mut self, event: EventRef, step: &str) {
         self.note(event, step).waiting += 1;

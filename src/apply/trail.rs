@@ -102,8 +102,13 @@ fn would_not_have_run(row: &LedgerRow, verdict: &Verdict) -> bool {
         && before.key == after.key
         && before.tombstones == after.tombstones
         && before.merged == after.merged
-        && before.fields == after.fields;
+        && names_changed(&before) == names_changed(after);
     !is_same && did_something(noted)
+}
+
+/// Whether address and user name changed.
+fn names_changed(effects: &Effects) -> [bool; 2] {
+    ["email", "username"].map(|name| effects.fields.iter().any(|field| field == name))
 }
 
 fn did_something(noted: &str) -> bool {

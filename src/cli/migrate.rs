@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
+use super::tables::kinds;
 use super::{print_json, say};
 use crate::config::Config;
 use crate::store::Store;
@@ -23,6 +24,10 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     let (store, done) = Store::migrate(&wiring::store(config))
         .await
         .with_context(|| format!("the tables at {at} cannot be made"))?;
+    for kind in kinds(config) {
+        let made = store.index_holders(kind).await;
+        made.with_context(|| format!("the index of {} cannot be made", kind.name()))?;
+    }
     store.close().await;
     if args.json {
         print_json(&serde_json::json!({ "store": at, "migrations": done }))?;

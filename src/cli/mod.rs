@@ -4,6 +4,7 @@
 
 mod audit;
 mod backfill;
+mod cascade;
 mod check;
 mod dead;
 mod explain;
@@ -66,6 +67,9 @@ enum Command {
     /// Look at dead letters.
     #[command(subcommand)]
     Dead(dead::Command),
+    /// Look for tables of the application that hold keys of users.
+    #[command(subcommand)]
+    Cascade(cascade::Command),
 }
 
 /// Runs one command to its end; the returned code is the process's.
@@ -112,6 +116,8 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Backfill(args) => backfill::run(&args, &config).await,
         Command::Audit(args) => audit::run(&args, &config).await,
         Command::Dead(dead::Command::List(args)) => dead::list(&args, &config).await,
+        Command::Cascade(cascade::Command::Discover(args)) => cascade::discover(&args, &config).await,
+        Command::Cascade(cascade::Command::Check(args)) => cascade::check(&args, &config).await,
         Command::Check(args) => check::run(&args, cli.config.as_deref()).await,
     }
 }

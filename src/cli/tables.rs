@@ -1,6 +1,7 @@
 //! The application's tables, looked at before anything is done to them.
 
 use crate::config::Config;
+use crate::domain::cascade::KeyKind;
 use crate::store::Store;
 use crate::store::cascade::Inspection;
 use crate::wiring;
@@ -13,7 +14,23 @@ pub(super) struct Unfit(Vec<String>);
 /// Looks at every configured table.
 pub(super) async fn inspect(store: &Store, config: &Config) -> anyhow::Result<Inspection> {
     let (steps, audits) = (wiring::steps(config), wiring::audits(config));
-    Ok(store.inspect(&steps, &audits, config.worker.max_rows_per_step).await?)
+    let mut found = store.inspect(&steps, &audits, config.worker.max_rows_per_step).await?;
+    for kind in kinds(config) {
+        if !store.indexes_holders(kind).await? {
+            let name = kind.name();
+            found.warnings.push(format!(
+                "no index says who holds {name}: every change of one reads all users; `rollcall migrate` makes it"
+            ));
+        }
+    }
+    Ok(found)
+}
+
+/// Keys that people can share.
+pub(super) fn kinds(config: &Config) -> impl Iterator<Item = KeyKind> {
+    let steps = wiring::steps(config);
+    let kinds = [KeyKind::Email, KeyKind::Username].into_iter();
+    kinds.filter(move |kind| steps.iter().any(|step| step.rule.key == *kind))
 }
 
 /// The store with the configured tables, all of which can be used.

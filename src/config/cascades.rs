@@ -6,7 +6,63 @@ use super::low;
 use super::names::is_column_name;
 use super::problem::At;
 use super::section::nearest;
-use super::{Audit, AuditColumn, Backend, Cascade, OnLeave, Piece, Store};
+use super::{Backend, CascadeKey, OnLeave, OnRename, Store};
+
+/// One of `[[cascade]]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cascade {
+    /// Under which name it is counted and shown: the table as it is written, with the column where it is listed twice.
+    pub name: String,
+    /// The schema, a plain identifier, where one is named.
+    pub schema: Option<String>,
+    /// The table, a plain identifier.
+    pub table: String,
+    /// The column, a plain identifier; no two entries have the same one.
+    pub column: String,
+    /// What it holds.
+    pub key: CascadeKey,
+    /// What happens when that changes.
+    pub on_rename: OnRename,
+    /// What happens when the user is deleted.
+    pub on_delete: OnLeave,
+    /// Whether an event fails with it.
+    pub required: bool,
+    /// Whether there should be rows.
+    pub expect_rows: bool,
+}
+
+/// One of `[[audit]]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// Under which name it is counted and shown.
+    pub name: String,
+    /// The schema, a plain identifier, where one is named.
+    pub schema: Option<String>,
+    /// The table, a plain identifier.
+    pub table: String,
+    /// What is written; never empty.
+    pub columns: Vec<AuditColumn>,
+    /// Whether an event fails with it.
+    pub required: bool,
+}
+
+/// What one column of an audit row says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditColumn {
+    /// The column, a plain identifier.
+    pub column: String,
+    /// Text and placeholders, in order.
+    pub pieces: Vec<Piece>,
+}
+
+/// A part of a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// As it is.
+    Text(String),
+    /// A known placeholder, without its braces.
+    Field(String),
+}
 
 /// What the placeholders of an audit row may be.
 const PLACEHOLDERS: [&str; 10] = [

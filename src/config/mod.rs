@@ -30,6 +30,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
+pub use cascades::{Audit, AuditColumn, Cascade, Piece};
 pub use choices::{CascadeKey, CreateOn, DisplayNameOwner, LogFormat, OnDelete, OnLeave, OnRename, Status, WelcomeOn};
 pub use mail::{Mail, MailTls};
 pub use problem::{ConfigError, Origin, Problem};
@@ -201,6 +202,8 @@ pub struct Worker {
     pub max_component_events: usize,
     /// Most rows of one step in the application's tables that change in one transaction; 0 for no limit.
     pub max_rows_per_step: u64,
+    /// Tables and columns (`table.column`) that hold no key of users, whatever they look like.
+    pub ignored_columns: Vec<String>,
     /// Keys that are neither deleted nor renamed, compared ignoring case.
     pub protected: Vec<String>,
     /// Whether the key of a user is the address.
@@ -249,62 +252,6 @@ pub struct Source {
     pub key_prefix: String,
     /// Names of the event types it may send; empty for all.
     pub allow: Vec<String>,
-}
-
-/// One of `[[cascade]]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cascade {
-    /// Under which name it is counted and shown: the table as it is written, with the column where it is listed twice.
-    pub name: String,
-    /// The schema, a plain identifier, where one is named.
-    pub schema: Option<String>,
-    /// The table, a plain identifier.
-    pub table: String,
-    /// The column, a plain identifier; no two entries have the same one.
-    pub column: String,
-    /// What it holds.
-    pub key: CascadeKey,
-    /// What happens when that changes.
-    pub on_rename: OnRename,
-    /// What happens when the user is deleted.
-    pub on_delete: OnLeave,
-    /// Whether an event fails with it.
-    pub required: bool,
-    /// Whether there should be rows.
-    pub expect_rows: bool,
-}
-
-/// One of `[[audit]]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Audit {
-    /// Under which name it is counted and shown.
-    pub name: String,
-    /// The schema, a plain identifier, where one is named.
-    pub schema: Option<String>,
-    /// The table, a plain identifier.
-    pub table: String,
-    /// What is written; never empty.
-    pub columns: Vec<AuditColumn>,
-    /// Whether an event fails with it.
-    pub required: bool,
-}
-
-/// What one column of an audit row says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditColumn {
-    /// The column, a plain identifier.
-    pub column: String,
-    /// Text and placeholders, in order.
-    pub pieces: Vec<Piece>,
-}
-
-/// A part of a template.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Piece {
-    /// As it is.
-    Text(String),
-    /// A known placeholder, without its braces.
-    Field(String),
 }
 
 /// `[dead_letters]`

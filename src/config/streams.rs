@@ -29,6 +29,7 @@ pub(super) fn worker(check: &mut Check<'_>, low: low::Worker) -> Worker {
         max_future: check.duration(at("max_future"), low.max_future, Duration::ZERO..=YEAR),
         max_component_events: check.number(at("max_component_events"), low.max_component_events, 1..=10_000_000),
         max_rows_per_step: check.number(at("max_rows_per_step"), low.max_rows_per_step, 0..=100_000_000_u64),
+        ignored_columns: low.ignored_columns,
         protected: low.protected,
         user_id_is_email: low.user_id_is_email,
         on_delete: low.on_delete,

@@ -7,6 +7,7 @@ pub mod brake;
 mod judge;
 mod lane;
 mod message;
+mod parts;
 mod puller;
 mod retries;
 pub mod settle;
@@ -139,6 +140,7 @@ pub async fn run(
     // Ends with the worker, however that ends.
     let stop = shutdown.soft.child_token();
     aside.spawn(retries::run(Arc::clone(&tools), stop.clone()));
+    aside.spawn(parts::run(Arc::clone(&tools), stop.clone()));
     let (brake, probing) = (Arc::clone(&gauges.brake), CancellationToken::new());
     let prober = tokio::spawn({
         let probing = probing.clone();

@@ -183,7 +183,11 @@ impl Puller {
                 "these events wait until what their type fails of is mended"
             );
         }
-        Ok(waiting.tries == 0)
+        if waiting.tries > 0 {
+            return Ok(false);
+        }
+        let work = self.tools.persist(|| self.tools.applier.store.count_work()).await;
+        Ok(work == Some(0))
     }
 }
 

@@ -4,6 +4,7 @@ mod announcements;
 mod audit;
 mod backfill;
 mod broker;
+mod cascades;
 mod chaos;
 mod commands;
 mod contract;

@@ -81,6 +81,8 @@ impl Course {
 pub struct Courses {
     /// One per value.
     pub courses: Vec<Course>,
+    /// Events that would touch rows, if there are any.
+    pub asked: BTreeSet<EventRef>,
     /// Events that would have touched rows of which nobody can say whose they are.
     pub contested: BTreeSet<EventRef>,
 }
@@ -88,34 +90,46 @@ pub struct Courses {
 /// Puts the passages together, as one table wants it.
 pub fn courses(passages: &[Passage], rule: Rule) -> Courses {
     let mut walk = Walk::default();
-    let mut contested = BTreeSet::new();
+    let (mut asked, mut contested) = (BTreeSet::new(), BTreeSet::new());
     for passage in passages.iter().filter(|passage| passage.key == rule.key) {
         let Some(end) = end(passage, rule) else { continue };
         if passage.contested {
             contested.insert(passage.event);
         } else {
+            asked.insert(passage.event);
             walk.step(&passage.value, &end, passage.event);
         }
     }
     Courses {
         courses: walk.courses.into_values().collect(),
+        asked,
         contested,
     }
 }
 
 /// What a passage makes of rows; nothing where they stay as they are.
 fn end(passage: &Passage, rule: Rule) -> Option<End> {
-    match (&passage.fate, rule.on_rename, rule.on_leave) {
-        (Fate::Moved(value), OnRename::Rewrite, _) => Some(End::Set(value.clone())),
-        // There is nothing to write there, and what was is still the best that is known.
-        (Fate::Cleared, OnRename::Rewrite, _) => None,
-        (Fate::Moved(_) | Fate::Cleared, OnRename::Delete, _) => Some(End::Gone),
-        (Fate::Moved(_) | Fate::Cleared, OnRename::Nullify, _) => Some(End::Null),
-        (Fate::Moved(_) | Fate::Cleared, OnRename::Keep, _) | (Fate::Departed { .. }, _, OnLeave::Keep) => None,
-        (Fate::Departed { .. }, _, OnLeave::Delete) => Some(End::Gone),
-        (Fate::Departed { .. }, _, OnLeave::Nullify) => Some(End::Null),
-        (Fate::Departed { mark }, _, OnLeave::Anonymise) => Some(End::Set(anonymous(rule.key, *mark))),
-        (Fate::Departed { .. }, _, OnLeave::Restrict) => Some(End::Forbidden),
+    let mark = match &passage.fate {
+        Fate::Moved(value) => return on_rename(rule.on_rename, Some(value)),
+        Fate::Cleared => return on_rename(rule.on_rename, None),
+        Fate::Departed { mark } => *mark,
+    };
+    match rule.on_leave {
+        OnLeave::Delete => Some(End::Gone),
+        OnLeave::Nullify => Some(End::Null),
+        OnLeave::Anonymise => Some(End::Set(anonymous(rule.key, mark))),
+        OnLeave::Keep => None,
+        OnLeave::Restrict => Some(End::Forbidden),
+    }
+}
+
+fn on_rename(choice: OnRename, value: Option<&String>) -> Option<End> {
+    match choice {
+        // A value that was cleared has no other: what was is still the best that is known.
+        OnRename::Rewrite => value.cloned().map(End::Set),
+        OnRename::Delete => Some(End::Gone),
+        OnRename::Nullify => Some(End::Null),
+        OnRename::Keep => None,
     }
 }
 

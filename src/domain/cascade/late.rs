@@ -76,7 +76,10 @@ impl<'a> Difference<'a> {
                         self.pass(KeyKind::UserId, key, Fate::Moved(person.key.clone()), false);
                     }
                 }
-                (Some(Holder::Active(_)) | None, _) => {}
+                // The key is nobody's any more, and never was anybody else's.
+                (None, Some(fate)) => self.pass(KeyKind::UserId, key, fate, false),
+                (None, None) => self.gone_with_their_person(key),
+                (Some(Holder::Active(_)), None) => {}
             }
         }
     }
@@ -110,6 +113,13 @@ impl<'a> Difference<'a> {
         self.pass(KeyKind::UserId, key, Fate::Departed { mark }, false);
         if before.is_none() {
             self.turn(key, None, None);
+        }
+    }
+
+    fn gone_with_their_person(&mut self, key: &str) {
+        if let Some(was) = self.stood_at(key) {
+            let mark = was.began;
+            self.pass(KeyKind::UserId, key, Fate::Departed { mark }, false);
         }
     }
 

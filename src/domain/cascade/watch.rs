@@ -79,7 +79,7 @@ impl Watch {
     }
 
     /// To be called after it was applied, with what came of it.
-    pub fn after(&mut self, world: &World, event: &Event, verdict: &Verdict, person: Option<PersonId>, seen: Seen) {
+    pub fn after(&mut self, world: &World, event: &Event, verdict: &Verdict, person: Option<PersonId>, seen: &Seen) {
         if verdict.outcome != Outcome::Applied {
             return;
         }
@@ -99,7 +99,8 @@ impl Watch {
         }
         for (id, is) in &present {
             let before = seen.0.iter().filter(|(other, _)| world.survivor(*other) == *id);
-            self.follow(event, is, before.map(|(_, was)| was).collect());
+            let before: Vec<&Glimpse> = before.map(|(_, was)| was).collect();
+            self.follow(event, is, &before);
         }
         for (_, was) in seen
             .0
@@ -123,7 +124,7 @@ impl Watch {
     }
 
     /// A person who is there, and everybody they were before the event: nobody, one, or two who became one.
-    fn follow(&mut self, event: EventRef, is: &Glimpse, were: Vec<&Glimpse>) {
+    fn follow(&mut self, event: EventRef, is: &Glimpse, were: &[&Glimpse]) {
         let known = |key: &String| were.iter().any(|was| was.aliases.contains(key));
         let moved = were.iter().any(|was| was.key != is.key) || is.aliases.iter().any(|key| !known(key));
         if moved {

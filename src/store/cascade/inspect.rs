@@ -8,6 +8,7 @@ use crate::store::{Store, StoreError};
 
 /// A table of the application, as the catalogue has it.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of a catalogue")]
 pub(in crate::store) struct Table {
     /// Quoted, with its schema where there are any.
     pub(in crate::store) full: String,

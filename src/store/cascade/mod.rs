@@ -3,6 +3,7 @@
 //! Names come from configuration, are found in the database's own catalogue before anything runs, and are always
 //! quoted; values are always bound. Nothing from an event ever becomes SQL.
 
+mod discover;
 mod inspect;
 mod sql;
 mod work;
@@ -12,9 +13,11 @@ use std::sync::Arc;
 use super::{Store, StoreError, Tx};
 use crate::domain::cascade::{KeyKind, Rule, Template};
 
+pub use discover::Candidate;
+pub(in crate::store) use discover::{SAMPLE, Sample, TextColumn};
 pub(in crate::store) use inspect::{Column, Table};
 pub(in crate::store) use sql::{AuditSql, Dialect, StepSql, quoted, safe};
-pub use work::{Progress, Work, WorkEnd};
+pub use work::{Halted, Progress, Work, WorkEnd};
 
 /// What becomes of an event whose step fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,6 +154,22 @@ impl Store {
             Self::Postgres(inner) => Self::Postgres(inner.with_cascades(cascades)),
             Self::Sqlite(inner) => Self::Sqlite(inner.with_cascades(cascades)),
         }
+    }
+
+    /// Makes the index by which holders of an address or a user name are found, unless it is there.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn index_holders(&self, kind: KeyKind) -> Result<(), StoreError> {
+        on_both!(self, Self, inner => inner.index_holders(kind).await)
+    }
+
+    /// Whether that index is there.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn indexes_holders(&self, kind: KeyKind) -> Result<bool, StoreError> {
+        on_both!(self, Self, inner => inner.indexes_holders(kind).await)
     }
 
     /// The tables in which users are followed.

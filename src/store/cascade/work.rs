@@ -1,6 +1,8 @@
 //! What is left of steps that were too large for one transaction: values whose rows are followed a part at a time. Each
 //! part is a transaction of its own that keeps the progress, so that nobody waits long and a crash loses little.
 
+use time::OffsetDateTime;
+
 use super::{Cascades, Step};
 use crate::store::{Session, Store, StoreError, Tx};
 
@@ -82,8 +84,8 @@ impl Tx<'_> {
         in_tx!(self, inner => inner.is_unfinished(values).await)
     }
 
-    async fn claim_work(&mut self, steps: &[&str]) -> Result<Option<(i64, Work)>, StoreError> {
-        in_tx!(self, inner => inner.claim_work(steps).await)
+    async fn claim_work(&mut self, steps: &[&str], now: OffsetDateTime) -> Result<Option<(i64, Work)>, StoreError> {
+        in_tx!(self, inner => inner.claim_work(steps, now).await)
     }
 
     async fn do_some(&mut self, step: &Step, work: &Work, most: u64) -> Result<u64, StoreError> {
@@ -103,26 +105,52 @@ impl Tx<'_> {
     }
 }
 
+/// A part that could not be done.
+#[derive(Debug)]
+pub struct Halted {
+    /// Which work it was of, if it came so far.
+    pub work: Option<i64>,
+    /// Why.
+    pub error: StoreError,
+}
+
 impl Store {
-    /// Does a part of what was put off.
+    /// Does a part of what was put off and is due.
     ///
     /// # Errors
-    /// When the database refuses; the progress is kept, and the same part is tried again by the next call.
-    pub async fn go_on(&self) -> Result<Progress, StoreError> {
+    /// When the database refuses; the progress so far is kept, and the same part is tried again by a later call.
+    pub async fn go_on(&self, now: OffsetDateTime) -> Result<Progress, Halted> {
         let cascades = self.cascades();
         if cascades.steps.is_empty() {
             return Ok(Progress::Idle);
         }
-        let mut session = self.session().await?;
-        let patience = session.patience();
-        let done = patience.with(part(&mut session, cascades)).await;
-        if done.is_err() {
-            session.discard();
-        }
-        done
+        let mut work = None;
+        let done = match self.session().await {
+            Err(error) => Err(error),
+            Ok(mut session) => {
+                let patience = session.patience();
+                let done = patience.with(part(&mut session, cascades, now, &mut work)).await;
+                if done.is_err() {
+                    session.discard();
+                }
+                done
+            }
+        };
+        done.map_err(|error| Halted { work, error })
     }
 
-    /// How many values wait for their rows to be done.
+    /// Lets work wait that was refused.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn set_aside(&self, work: i64, error: &str, until: OffsetDateTime) -> Result<(), StoreError> {
+        let mut session = self.session().await?;
+        let mut tx = session.begin().await?;
+        in_tx!(&mut tx, inner => inner.set_aside(work, error, until).await)?;
+        tx.commit().await
+    }
+
+    /// How many values wait for their rows to be done, without those that were refused and wait for somebody.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -131,34 +159,37 @@ impl Store {
     }
 }
 
-async fn part(session: &mut Session, cascades: &Cascades) -> Result<Progress, StoreError> {
+async fn part(
+    session: &mut Session,
+    cascades: &Cascades,
+    now: OffsetDateTime,
+    working: &mut Option<i64>,
+) -> Result<Progress, StoreError> {
     let names: Vec<&str> = cascades.steps.iter().map(|step| step.rule.name.as_str()).collect();
     let mut tx = session.begin().await?;
-    let Some((id, work)) = tx.claim_work(&names).await? else {
+    let Some((id, work)) = tx.claim_work(&names, now).await? else {
         return Ok(Progress::Idle);
     };
     let Some(step) = cascades.steps.iter().find(|step| step.rule.name == work.step) else {
         return Ok(Progress::Idle);
     };
+    *working = Some(id);
     tx.begin_steps().await?;
     let most = if cascades.max_rows == 0 {
         u64::from(u32::MAX)
     } else {
         cascades.max_rows
     };
-    let done = tx
-        .do_some(step, &work, most)
-        .await
-        .map_err(|error| error.in_step(&work.step))?;
+    let done = tx.do_some(step, &work, most).await;
+    let done = done.map_err(|error| error.in_step(&work.step))?;
     let rows = work.rows + done;
     if done < most {
         tx.end_work(id).await?;
         let mut notes = Vec::new();
         for (source, event_id) in &work.events {
-            let noted = tx.steps_noted(source, event_id).await?;
-            notes.extend(
-                finished(noted.as_deref(), &work.step, rows).map(|text| (source.clone(), event_id.clone(), text)),
-            );
+            let before = tx.steps_noted(source, event_id).await?;
+            let text = finished(before.as_deref(), &work.step, rows);
+            notes.extend(text.map(|text| (source.clone(), event_id.clone(), text)));
         }
         tx.note_steps(&notes).await?;
     } else {

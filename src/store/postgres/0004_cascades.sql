@@ -10,6 +10,8 @@ CREATE TABLE @cascade_work (
     target text COLLATE "C",
     events text NOT NULL,
     rows_done bigint NOT NULL DEFAULT 0,
+    error text,
+    retry_at timestamptz NOT NULL DEFAULT now(),
     created_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX cascade_work_value ON @cascade_work (value);

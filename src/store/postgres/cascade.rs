@@ -2,6 +2,7 @@
 
 use sqlx::postgres::PgRow;
 use sqlx::{Executor as _, Row as _};
+use time::OffsetDateTime;
 
 use super::super::cascade::{Audit, Column, Step, Table, Work, WorkEnd, quoted, safe};
 use super::super::{StoreError, columns};
@@ -147,12 +148,20 @@ impl Tx<'_> {
         Ok(sqlx::query_scalar(sql).bind(values).fetch_one(&mut *self.inner).await?)
     }
 
-    pub(in super::super) async fn claim_work(&mut self, steps: &[&str]) -> Result<Option<(i64, Work)>, StoreError> {
+    pub(in super::super) async fn claim_work(
+        &mut self,
+        steps: &[&str],
+        now: OffsetDateTime,
+    ) -> Result<Option<(i64, Work)>, StoreError> {
         let sql = self.sql(
             "SELECT w.work_id, w.step, w.value, w.ending, w.target, w.events, w.rows_done FROM @cascade_work w \
-             WHERE w.step = ANY($1) ORDER BY w.work_id LIMIT 1 FOR UPDATE OF w SKIP LOCKED",
+             WHERE w.step = ANY($1) AND w.retry_at <= $2 ORDER BY w.work_id LIMIT 1 FOR UPDATE OF w SKIP LOCKED",
         );
-        let row = sqlx::query(sql).bind(steps).fetch_optional(&mut *self.inner).await?;
+        let row = sqlx::query(sql)
+            .bind(steps)
+            .bind(now)
+            .fetch_optional(&mut *self.inner)
+            .await?;
         row.as_ref().map(work_of).transpose()
     }
 
@@ -170,10 +179,26 @@ impl Tx<'_> {
     }
 
     pub(in super::super) async fn keep_work(&mut self, id: i64, rows: u64) -> Result<(), StoreError> {
-        let sql = self.sql("UPDATE @cascade_work SET rows_done = $2 WHERE work_id = $1");
+        let sql = self.sql("UPDATE @cascade_work SET rows_done = $2, error = NULL WHERE work_id = $1");
         sqlx::query(sql)
             .bind(id)
             .bind(rows as i64)
+            .execute(&mut *self.inner)
+            .await?;
+        Ok(())
+    }
+
+    pub(in super::super) async fn set_aside(
+        &mut self,
+        id: i64,
+        error: &str,
+        until: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        let sql = self.sql("UPDATE @cascade_work SET error = $2, retry_at = $3 WHERE work_id = $1");
+        sqlx::query(sql)
+            .bind(id)
+            .bind(error)
+            .bind(until)
             .execute(&mut *self.inner)
             .await?;
         Ok(())
@@ -271,8 +296,21 @@ impl Postgres {
         }))
     }
 
+    pub(in super::super) async fn index_holders(&self, kind: KeyKind) -> Result<(), StoreError> {
+        let (name, value) = (kind.name(), key_expression(kind).replace("k.", ""));
+        let sql = format!("CREATE INDEX IF NOT EXISTS keys_{name} ON @keys ({value}) WHERE holder = 1");
+        sqlx::query(self.sql(&sql)).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    pub(in super::super) async fn indexes_holders(&self, kind: KeyKind) -> Result<bool, StoreError> {
+        let name = format!("{}keys_{}", self.names, kind.name());
+        let sql = "SELECT to_regclass($1) IS NOT NULL";
+        Ok(sqlx::query_scalar(sql).bind(name).fetch_one(&self.pool).await?)
+    }
+
     pub(in super::super) async fn count_work(&self) -> Result<u64, StoreError> {
-        let count: i64 = sqlx::query_scalar(self.sql("SELECT count(*) FROM @cascade_work"))
+        let count: i64 = sqlx::query_scalar(self.sql("SELECT count(*) FROM @cascade_work WHERE error IS NULL"))
             .fetch_one(&self.pool)
             .await?;
         Ok(count as u64)

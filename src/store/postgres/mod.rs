@@ -7,6 +7,7 @@ mod announcements;
 mod backfill;
 mod cascade;
 mod checkpoints;
+mod discover;
 mod failures;
 mod look;
 mod mail;

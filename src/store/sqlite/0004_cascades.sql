@@ -10,6 +10,8 @@ CREATE TABLE @cascade_work (
     target TEXT,
     events TEXT NOT NULL,
     rows_done INTEGER NOT NULL DEFAULT 0,
+    error TEXT,
+    retry_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z')),
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z'))
 );
 CREATE INDEX @cascade_work_value ON @cascade_work (value);

@@ -3,6 +3,7 @@
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Executor as _, Row as _};
+use time::OffsetDateTime;
 
 use super::super::cascade::{Audit, Column, Step, Table, Work, WorkEnd, quoted, safe};
 use super::super::{StoreError, columns};
@@ -120,13 +121,18 @@ impl Tx<'_> {
             .await?)
     }
 
-    pub(in super::super) async fn claim_work(&mut self, steps: &[&str]) -> Result<Option<(i64, Work)>, StoreError> {
+    pub(in super::super) async fn claim_work(
+        &mut self,
+        steps: &[&str],
+        now: OffsetDateTime,
+    ) -> Result<Option<(i64, Work)>, StoreError> {
         let sql = self.sql(
             "SELECT w.work_id, w.step, w.value, w.ending, w.target, w.events, w.rows_done FROM @cascade_work w \
-             WHERE w.step IN (SELECT value FROM json_each(?1)) ORDER BY w.work_id LIMIT 1",
+             WHERE w.step IN (SELECT value FROM json_each(?1)) AND w.retry_at <= ?2 ORDER BY w.work_id LIMIT 1",
         );
         let row = sqlx::query(sql)
             .bind(columns::json(&steps)?)
+            .bind(columns::time_text(now)?)
             .fetch_optional(&mut *self.inner)
             .await?;
         row.as_ref().map(work_of).transpose()
@@ -146,10 +152,27 @@ impl Tx<'_> {
     }
 
     pub(in super::super) async fn keep_work(&mut self, id: i64, rows: u64) -> Result<(), StoreError> {
-        let sql = self.sql("UPDATE @cascade_work SET rows_done = ?2 WHERE work_id = ?1");
+        let sql = self.sql("UPDATE @cascade_work SET rows_done = ?2, error = NULL WHERE work_id = ?1");
         sqlx::query(sql)
             .bind(id)
             .bind(rows as i64)
+            .execute(&mut *self.inner)
+            .await?;
+        Ok(())
+    }
+
+    pub(in super::super) async fn set_aside(
+        &mut self,
+        id: i64,
+        error: &str,
+        until: OffsetDateTime,
+    ) -> Result<(), StoreError> {
+        let sql = self.sql("UPDATE @cascade_work SET error = ?2, retry_at = ?3 WHERE work_id = ?1");
+        let until = columns::time_text(until)?;
+        sqlx::query(sql)
+            .bind(id)
+            .bind(error)
+            .bind(until)
             .execute(&mut *self.inner)
             .await?;
         Ok(())
@@ -244,8 +267,6 @@ impl Sqlite {
             .bind(without_names)
             .fetch_all(&self.readers)
             .await?;
-        let lower = found.to_ascii_lowercase();
-        let ours = OURS.iter().any(|ours| lower == format!("{}{ours}", self.prefix));
         Ok(Some(Table {
             full: quoted(&found),
             odd: match kind.as_str() {
@@ -253,7 +274,7 @@ impl Sqlite {
                 "view" => Some("view".to_owned()),
                 kind => Some(format!("{kind} table")),
             },
-            is_off_limits: ours || lower.starts_with("sqlite_"),
+            is_off_limits: self.is_ours(&found),
             has_row_names: !without_names,
             may_delete: true,
             hides_rows: false,
@@ -261,8 +282,27 @@ impl Sqlite {
         }))
     }
 
+    pub(in super::super) async fn index_holders(&self, kind: KeyKind) -> Result<(), StoreError> {
+        let (name, value) = (kind.name(), key_expression(kind).replace("k.", ""));
+        let sql = format!("CREATE INDEX IF NOT EXISTS @keys_{name} ON @keys ({value}) WHERE holder = 1");
+        sqlx::query(self.sql(&sql)).execute(&self.writer).await?;
+        Ok(())
+    }
+
+    pub(in super::super) async fn indexes_holders(&self, kind: KeyKind) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ?1)";
+        let name = format!("{}keys_{}", self.prefix, kind.name());
+        Ok(sqlx::query_scalar(sql).bind(name).fetch_one(&self.writer).await?)
+    }
+
+    /// Whether a table is ours, or the database's own.
+    pub(super) fn is_ours(&self, table: &str) -> bool {
+        let table = table.to_ascii_lowercase();
+        table.starts_with("sqlite_") || OURS.iter().any(|ours| table == format!("{}{ours}", self.prefix))
+    }
+
     pub(in super::super) async fn count_work(&self) -> Result<u64, StoreError> {
-        let count: i64 = sqlx::query_scalar(self.sql("SELECT count(*) FROM @cascade_work"))
+        let count: i64 = sqlx::query_scalar(self.sql("SELECT count(*) FROM @cascade_work WHERE error IS NULL"))
             .fetch_one(&self.writer)
             .await?;
         Ok(count as u64)

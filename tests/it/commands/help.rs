@@ -20,6 +20,8 @@ async fn every_command_has_help_with_an_example() -> Result<()> {
         "audit",
         "backfill",
         "dead list",
+        "cascade discover",
+        "cascade check",
     ] {
         let mut arguments: Vec<&str> = command.split_whitespace().collect();
         arguments.push("--help");
@@ -45,6 +47,7 @@ async fn wrong_usage_ends_with_2() -> Result<()> {
         &["explain"],
         &["publish"],
         &["dead"],
+        &["cascade"],
         &["schema"],
         &["schema", "--event"],
         &["backfill"],

@@ -130,12 +130,17 @@ impl Base {
         }
     }
 
+    /// The address of a SQLite file that is made when it is not there.
+    fn writable(&self) -> String {
+        format!("{}?mode=rwc", self.url)
+    }
+
     /// Runs SQL past the code under test; `@name` stands for one of our tables. Returns the rows affected.
     pub async fn execute(&self, sql: &str) -> Result<u64> {
         let sql = AssertSqlSafe(self.named(sql));
         Ok(match self.which {
             Which::Sqlite => {
-                let mut connection = sqlx::SqliteConnection::connect(&self.url).await?;
+                let mut connection = sqlx::SqliteConnection::connect(&self.writable()).await?;
                 sqlx::query(sql).execute(&mut connection).await?.rows_affected()
             }
             Which::Postgres => {
@@ -149,7 +154,7 @@ impl Base {
     pub async fn script(&self, sql: &str) -> Result<()> {
         let sql = sqlx::raw_sql(AssertSqlSafe(self.named(sql)));
         match self.which {
-            Which::Sqlite => sqlx::SqliteConnection::connect(&self.url)
+            Which::Sqlite => sqlx::SqliteConnection::connect(&self.writable())
                 .await?
                 .execute(sql)
                 .await
@@ -238,7 +243,8 @@ impl Base {
     }
 }
 
-const OURS: [&str; 16] = [
+const OURS: [&str; 17] = [
+    "cascade_work",
     "mails",
     "announcements",
     "checkpoints",
@@ -267,4 +273,4 @@ const TIMES: [&str; 8] = [
     "resolved_at",
 ];
 const TRUTHS: [&str; 5] = ["reduced", "is_active", "late", "states_time", "backfill"];
-const JSON: [&str; 3] = ["attributes", "degraded", "effects"];
+const JSON: [&str; 4] = ["attributes", "degraded", "effects", "cascades"];
