@@ -6,7 +6,7 @@ use std::time::Duration;
 use lettre::message::Mailbox;
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio_util::sync::CancellationToken;
@@ -230,7 +230,9 @@ fn transport(settings: &PostSettings) -> Result<AsyncSmtpTransport<Tokio1Executo
         if let Some(path) = &settings.authority {
             let pem = std::fs::read(path).map_err(SetupError::CaFile)?;
             let certificate = Certificate::from_pem(&pem).map_err(SetupError::Certificates)?;
-            builder = builder.add_root_certificate(certificate);
+            builder = builder
+                .certificate_store(CertificateStore::None)
+                .add_root_certificate(certificate);
         }
         builder.build().map_err(SetupError::Certificates)
     };

@@ -140,7 +140,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (*name, (*value).to_owned()))
             .collect();
-        Template::parse(template).expect("a template").render(&values, into)
+        Template::parse(template).expect("a template").render(&values, form)
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub(super) fn event(n: usize, text: &str) -> Event {
         Kind::Updated => Body::Updated(said.patch),
         Kind::Renamed => Body::Renamed { to, patch: said.patch },
         Kind::Deleted => Body::Deleted,
+        Kind::PasswordReset => Body::PasswordReset,
         Kind::Joined => Body::Joined {
             organization_id: organization_id.expect("one joins an organization"),
             customer_name: said.name,
