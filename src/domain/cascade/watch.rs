@@ -109,7 +109,7 @@ impl Watch {
         {
             self.depart(event, was);
         }
-        if seen.0.is_empty() && person.is_none() {
+        if seen.0.is_empty() {
             // Nobody knew them, but the application may.
             for key in &verdict.effects.tombstones {
                 self.pass(event, KeyKind::UserId, key, Fate::Departed { mark: event }, false);

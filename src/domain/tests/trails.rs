@@ -1,7 +1,9 @@
 //! What the application's tables have to follow: event by event, and as the difference after a fold from the beginning.
 
+mod belated;
+
 use super::*;
-use crate::domain::cascade::{Fate, Passage, Told, Trail, Turn, Watch, late};
+use crate::domain::cascade::{Fate, Passage, Trail, Turn, Watch};
 
 fn number(event: EventRef) -> u128 {
     u128::from_be_bytes(event.0)
@@ -139,6 +141,15 @@ fn an_address_or_a_user_name_is_followed_like_a_key() {
         assert_eq!(followed.turns, [""; 0], "{then}");
         assert_eq!(followed.taken, taken, "{then}");
     }
+    // The keys of who keeps them are left alone.
+    let renamed = watched(
+        &["created ada username=a", "renamed ada->ben"],
+        &["updated ben username=b"],
+    );
+    assert_eq!(
+        (renamed.passages, renamed.turns),
+        (vec!["3 username a->b".to_owned()], vec![])
+    );
     let new = watched(&[], &["created ada email=a@x username=a"]);
     assert_eq!((new.passages.len(), new.turns.len()), (0, 0));
     assert_eq!(new.taken, ["ada", "a@x", "a"]);
@@ -210,140 +221,4 @@ fn what_is_not_applied_leads_nowhere() {
         let all = (followed.passages.len(), followed.turns.len(), followed.taken.len());
         assert_eq!(all, (0, 0, 0), "{given:?}, then {then}");
     }
-}
-
-/// The trail when the last `news` events of a story come late.
-#[track_caller]
-fn late_under(policy: &Policy, texts: &[&str], news: usize) -> Followed {
-    let known = texts.len() - news;
-    let mut storage = Storage::of(policy, &texts[..known]);
-    let stored = storage.world();
-    let history = entries(policy, texts, known);
-    let mut again = refold(None, &history, &stored, Spacing::STANDARD);
-    storage.difference(&mut again.world);
-    let told: Vec<Told<'_>> = history
-        .iter()
-        .zip(&again.verdicts)
-        .map(|(entry, verdict)| Told {
-            event: entry.event.reference,
-            verdict,
-            is_news: !entry.known,
-        })
-        .collect();
-    Followed::of(&late(&stored, &again.world, &told))
-}
-
-#[track_caller]
-fn came_late(texts: &[&str], news: usize) -> Followed {
-    late_under(&policy(), texts, news)
-}
-
-#[test]
-fn without_news_nothing_is_followed_late() {
-    let nothing = came_late(&["created ada", "renamed ada->ben"], 0);
-    assert_eq!(
-        (nothing.passages.len(), nothing.turns.len(), nothing.taken.len()),
-        (0, 0, 0)
-    );
-    // … and where the news changed nothing.
-    let nothing = came_late(
-        &["created ada @1", "updated ada phone=2 @5", "updated ada phone=1 @3"],
-        1,
-    );
-    assert_eq!(
-        (nothing.passages.len(), nothing.turns.len(), nothing.taken.len()),
-        (0, 0, 0)
-    );
-}
-
-#[test]
-fn a_late_rename_moves_what_stands_under_the_old_key() {
-    let moved = came_late(
-        &[
-            "created ada username=a @1",
-            "updated ada phone=1 @5",
-            "renamed ada->ben @3",
-        ],
-        1,
-    );
-    assert_eq!(moved.passages, ["3 user_id ada->ben"]);
-    assert_eq!(moved.turns, ["3 ada->ben a"]);
-    // Every alias follows, and of several news the one that speaks of the key is to blame.
-    let further = came_late(
-        &[
-            "created ada @1",
-            "renamed ada->ben @2",
-            "updated ben phone=1 @9",
-            "renamed ben->cid @5",
-            "updated ben phone=2 @6",
-        ],
-        2,
-    );
-    assert_eq!(further.passages, ["5 user_id ada->cid", "4 user_id ben->cid"]);
-    assert_eq!(further.turns, ["4 ben->cid"]);
-}
-
-#[test]
-fn rows_under_a_key_that_is_somebody_elses_by_now_are_nobodys() {
-    let again = came_late(
-        &[
-            "created ada @1",
-            "updated ada phone=1 @2",
-            "updated ada phone=2 @7",
-            "renamed ada->ben @4",
-            "created ada @5",
-        ],
-        2,
-    );
-    assert_eq!(again.passages, ["4 user_id ada->ben?"]);
-    assert_eq!(again.turns, ["4 ada->ben"]);
-    assert_eq!(again.taken, ["ada"]);
-}
-
-#[test]
-fn a_late_deletion_buries_the_keys_and_the_names() {
-    let gone = came_late(
-        &[
-            "created ada email=a@x username=a @1",
-            "renamed ada->ben @2",
-            "updated ben @4",
-            "deleted ben @3",
-        ],
-        1,
-    );
-    assert_eq!(
-        gone.passages,
-        ["4 user_id ada+1", "4 user_id ben+1", "4 email a@x+1", "4 username a+1"]
-    );
-    assert_eq!(gone.turns, ["4 ben-> a@x a"]);
-    let unknown = came_late(&["left ada org=acme @5", "deleted ada @3"], 1);
-    assert_eq!(
-        (unknown.passages, unknown.turns),
-        (vec!["2 user_id ada+2".to_owned()], vec!["2 ada->".to_owned()])
-    );
-}
-
-#[test]
-fn a_late_change_of_a_name_is_followed_unless_somebody_has_it() {
-    let changed = came_late(
-        &[
-            "created ada username=a @1",
-            "updated ada phone=1 @5",
-            "updated ada username=b @3",
-        ],
-        1,
-    );
-    assert_eq!(
-        (changed.passages, changed.turns.len()),
-        (vec!["3 username a->b".to_owned()], 0)
-    );
-    let cleared = came_late(
-        &[
-            "created ada email=a@x @1",
-            "updated ada phone=1 @5",
-            "updated ada email=null @3",
-        ],
-        1,
-    );
-    assert_eq!(cleared.passages, ["3 email a@x->"]);
 }
