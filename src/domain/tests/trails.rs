@@ -67,7 +67,7 @@ fn watched_under(policy: &Policy, given: &[&str], then: &[&str]) -> Followed {
         let event = event(n, text);
         let seen = Watch::before(&world, &event);
         let (verdict, person) = world.apply(&event, policy);
-        watch.after(&world, &event, &verdict, person, seen);
+        watch.after(&world, &event, &verdict, person, &seen);
     }
     Followed::of(&watch.into_trail())
 }

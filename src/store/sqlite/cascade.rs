@@ -223,24 +223,12 @@ fn work_of(row: &SqliteRow) -> Result<(i64, Work), StoreError> {
     Ok((row.try_get(0)?, work))
 }
 
-/// The tables of ours, without their prefix.
-const OURS: [&str; 15] = [
-    "keys",
-    "departed",
-    "policies",
-    "checkpoints",
-    "ledger",
-    "profiles",
-    "customers",
-    "dead_letters",
-    "outbox",
-    "retries",
-    "holds",
-    "suspects",
-    "heartbeat",
-    "migrations",
-    "cascade_work",
-];
+/// The tables of ours, without their prefix: those that the migrations make.
+fn our_tables() -> impl Iterator<Item = &'static str> {
+    let made = super::MIGRATIONS.iter().flat_map(|(_, sql)| sql.lines());
+    let names = made.filter_map(|line| line.strip_prefix("CREATE TABLE @")?.split([' ', '(']).next());
+    names.chain(["migrations"])
+}
 
 const COLUMNS: &str = "SELECT c.name, c.type, c.\"notnull\" <> 0 OR c.pk > 0, c.dflt_value IS NOT NULL OR \
     (c.pk = 1 AND upper(c.type) = 'INTEGER'), c.hidden > 1, \
@@ -298,7 +286,7 @@ impl Sqlite {
     /// Whether a table is ours, or the database's own.
     pub(super) fn is_ours(&self, table: &str) -> bool {
         let table = table.to_ascii_lowercase();
-        table.starts_with("sqlite_") || OURS.iter().any(|ours| table == format!("{}{ours}", self.prefix))
+        table.starts_with("sqlite_") || our_tables().any(|ours| table == format!("{}{ours}", self.prefix))
     }
 
     pub(in super::super) async fn count_work(&self) -> Result<u64, StoreError> {

@@ -3,9 +3,10 @@
 
 use anyhow::Result;
 use rollcall::failure::{Class, fault};
+use rollcall::store::Store;
 use serde_json::json;
 
-use super::{applier, cascade, noted, table, users};
+use super::{applier, cascade, inspected, noted, table, users};
 use crate::world::{Base, Stream, Which, apply, on_both};
 
 on_both!(
@@ -14,6 +15,12 @@ on_both!(
     a_required_table_that_is_gone_is_no_fault_of_the_event,
     a_required_step_fails_its_event,
 );
+
+/// The store as the brake has it.
+async fn watched(base: &Base, lines: &str) -> Result<Store> {
+    let cascades = inspected(base, lines).await?.cascades;
+    Ok(base.store().await?.with_cascades(cascades))
+}
 
 fn people(count: i64) -> Stream {
     let mut stream = Stream::new();
@@ -98,22 +105,25 @@ async fn an_optional_table_that_is_gone_costs_only_its_step(base: Base) -> Resul
         rows(&base, name, 3).await?;
     }
     let lines = [cascade("second", "required = false"), cascade("first", "")];
+    let watched = watched(&base, &lines.concat()).await?;
     let applier = applier(&base, &lines.concat()).await?;
+    watched.probe().await?;
     base.execute("DROP TABLE second").await?;
     apply(&applier, &people(3).messages).await?;
     assert_eq!(users(&base, "first").await?, "0 v0 / 1 v1 / 2 v2");
     let note = noted(&base, "r1").await?;
     assert_eq!((&note["first"], &note["second"]["note"]), (&json!(1), &json!("failed")));
     // The brake does not mind it either.
-    let store = base.store().await?;
-    store.probe().await?;
+    watched.probe().await?;
     Ok(())
 }
 
 async fn a_required_table_that_is_gone_is_no_fault_of_the_event(base: Base) -> Result<()> {
     rows(&base, "first", 3).await?;
+    let watched = watched(&base, &cascade("first", "")).await?;
     let applier = applier(&base, &cascade("first", "")).await?;
     base.execute("DROP TABLE first").await?;
+    assert!(watched.probe().await.is_err(), "the brake holds until it is back");
     let error = apply(&applier, &people(3).messages).await.expect_err("no table");
     let found = fault(&error);
     assert_eq!((found.class, found.alone), (Class::World, Class::World));
