@@ -11,6 +11,7 @@ mod json;
 mod limits;
 mod random;
 mod recalled;
+mod resets;
 mod schemas;
 
 use super::*;

@@ -162,6 +162,9 @@ fn the_rows_of_a_deleted_person_go_or_are_archived() {
     let (_, difference) = Storage::of(&policy(), given).then(&policy(), &event(3, "deleted ada"));
     let gone: BTreeSet<_> = difference.gone_profiles.iter().copied().collect();
     assert_eq!(gone, BTreeSet::from([stored["ada/client"], stored["ada/partner"]]));
+    // Whoever is told of it learns what they were.
+    let lost = difference.lost_profiles.iter().map(|row| row.profile_id);
+    assert_eq!(lost.collect::<Vec<_>>(), difference.gone_profiles);
     assert_eq!(difference.gone_customers, [stored["ada+acme"]]);
     assert!(difference.departed.is_empty() && difference.profiles.is_empty() && difference.customers.is_empty());
 

@@ -123,3 +123,19 @@ fn rejected_events_change_nothing_and_later_ones_find_the_world_as_it_was() {
     let without = &["created ada", "created ben", "updated ada phone=2"];
     assert_eq!(picture(&world(&policy(), with)), picture(&world(&policy(), without)));
 }
+
+#[test]
+fn an_event_whose_required_step_failed_once_stays_rejected() {
+    let given = &["created ada", "updated ada phone=1"];
+    for text in ["created ada phone=2", "renamed ada->ben", "deleted ada", "created zoe"] {
+        let failed = Event {
+            cascade_failed: true,
+            ..event(3, text)
+        };
+        let mut world = world(&policy(), given);
+        let before = world.clone();
+        let (verdict, person) = world.apply(&failed, &policy());
+        assert_eq!(outcome(&verdict), "rejected: cascade_failed", "{text}");
+        assert_eq!((world, person), (before, None), "{text}");
+    }
+}

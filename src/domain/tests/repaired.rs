@@ -222,6 +222,8 @@ fn what_is_missing_is_made_and_what_should_not_be_there_goes() {
     let ids = |rows: &[ActualProfile]| rows.iter().map(|profile| profile.row.profile_id).collect::<Vec<_>>();
     let all = repaired(&policy(), &right, &World::default(), &[]);
     assert_eq!(all.gone_profiles, ids(&right.profiles));
+    let lost = all.lost_profiles.iter().map(|row| row.profile_id);
+    assert_eq!(lost.collect::<Vec<_>>(), all.gone_profiles);
     assert_eq!(
         all.gone_customers,
         right.customers.iter().map(|row| row.customer_id).collect::<Vec<_>>()

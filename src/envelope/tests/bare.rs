@@ -61,7 +61,7 @@ fn further_tokens_of_the_subject_are_ignored() {
         assert_eq!(envelope.event.body.kind(), Kind::Created, "{subject}");
     }
     for kind in Kind::ALL {
-        let data = r#"{"user_id":"u-1","new_user_id":"u-2","organization_id":"acme"}"#;
+        let data = r#"{"user_id":"u-1","new_user_id":"u-2","organization_id":"acme","code":"1"}"#;
         let envelope = bare(&format!("{}.eu", kind.name()), data).accepted();
         assert_eq!(envelope.event.body.kind(), kind);
     }

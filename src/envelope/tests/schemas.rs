@@ -7,7 +7,7 @@ use super::*;
 use crate::envelope::contract::{Care, Rule, fields};
 
 /// What is committed for the data of each type.
-const COMMITTED: [(Kind, &str); 9] = [
+const COMMITTED: [(Kind, &str); 10] = [
     (Kind::Created, include_str!("../../../docs/schemas/user.created.json")),
     (Kind::Updated, include_str!("../../../docs/schemas/user.updated.json")),
     (Kind::Joined, include_str!("../../../docs/schemas/user.joined.json")),
@@ -23,6 +23,10 @@ const COMMITTED: [(Kind, &str); 9] = [
     ),
     (Kind::Renamed, include_str!("../../../docs/schemas/user.renamed.json")),
     (Kind::Deleted, include_str!("../../../docs/schemas/user.deleted.json")),
+    (
+        Kind::PasswordReset,
+        include_str!("../../../docs/schemas/user.password_reset.json"),
+    ),
 ];
 
 #[test]
