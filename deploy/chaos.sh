@@ -17,7 +17,8 @@ usage: deploy/chaos.sh [--events N] [--faults M] [--seed S] [--store postgres|sq
   --seed S        the same events and the same faults again, at about the same moments (default: a fresh one, printed)
   --store WHICH   postgres with three workers (default), or sqlite with one; what does not exist there is left out
   --json          print one JSON object, the last line of the output; all else goes to stderr
-  --sabotage HOW  have the workers break a promise: the run must fail. HOW is ack-before-commit. Implies --dev
+  --sabotage HOW  have the workers break a promise: the run must fail. HOW is ack-before-commit (they acknowledge what is
+                  not stored yet) or bury-redelivered (they take a delivery for an attempt). Implies --dev
   --dev           build without optimisation: sooner ready, slower at work
   --keep          keep configuration, logs and journal of a run that succeeded, too
   --no-install    install nothing; say what is missing instead
@@ -71,7 +72,8 @@ done
 [[ $seed =~ ^[0-9]{1,18}$ ]] || die "--seed needs a whole number, not \"$seed\""
 [[ $store =~ ^(postgres|sqlite)$ ]] || die "--store is postgres or sqlite, not \"$store\""
 if [ ${#sabotage[@]} -gt 0 ]; then
-    [ "${sabotage[1]}" = ack-before-commit ] || die "--sabotage is ack-before-commit, not \"${sabotage[1]}\""
+    [[ ${sabotage[1]} =~ ^(ack-before-commit|bury-redelivered)$ ]] ||
+        die "--sabotage is ack-before-commit or bury-redelivered, not \"${sabotage[1]}\""
     # A release build cannot be sabotaged.
     release=()
     built=debug

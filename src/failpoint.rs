@@ -67,6 +67,8 @@ points! {
 pub(crate) enum Sabotage {
     /// It acknowledges what it has not committed yet.
     AckBeforeCommit,
+    /// It takes every delivery for an attempt, and buries what comes again.
+    BuryRedelivered,
 }
 
 /// Whether `ROLLCALL_SABOTAGE` asks for this; always false without debug assertions.
@@ -74,6 +76,7 @@ pub(crate) fn is_sabotaged(sabotage: Sabotage) -> bool {
     static CHOSEN: OnceLock<Option<String>> = OnceLock::new();
     let name = match sabotage {
         Sabotage::AckBeforeCommit => "ack-before-commit",
+        Sabotage::BuryRedelivered => "bury-redelivered",
     };
     cfg!(debug_assertions)
         && CHOSEN

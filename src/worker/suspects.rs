@@ -13,6 +13,7 @@ use super::message::{InHand, Message};
 use super::tools::{End, Tools};
 use crate::apply::Settled;
 use crate::domain::Reason;
+use crate::failpoint::{Sabotage, is_sabotaged};
 use crate::store::Suspicion;
 
 /// How many are tried together that were delivered before.
@@ -85,6 +86,9 @@ pub(super) fn line_up(suspects: Vec<InHand>, cares: Vec<Care>) -> Vec<Part> {
 impl Tools {
     /// How carefully each of these has to be handled; None when nobody waits for it any longer.
     pub(super) async fn suspicions(&self, messages: &[Arc<Message>]) -> Option<Vec<Care>> {
+        if is_sabotaged(Sabotage::BuryRedelivered) {
+            return Some(vec![Care::Alone { deaths: FATAL }; messages.len()]);
+        }
         let ids: Vec<String> = messages.iter().map(|message| self.message_id(message)).collect();
         let notes = self.persist(|| self.applier.store.suspicions(&ids)).await?;
         let notes: BTreeMap<&str, &Suspicion> = notes.iter().map(|note| (note.message_id.as_str(), note)).collect();

@@ -71,11 +71,9 @@ async fn sqlite_storm_loses_nothing_and_doubles_nothing() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sabotaged_workers_are_caught() -> Result<()> {
-    let report = stormed(Database::Postgres, 4_000, 24, 1, Some("ack-before-commit")).await?;
-    ensure!(
-        report.findings.lost > 0 && !report.is_ok(),
-        "not caught: {}",
-        report.object()
-    );
+    let lossy = stormed(Database::Postgres, 4_000, 24, 1, Some("ack-before-commit")).await?;
+    ensure!(lossy.findings.lost > 0 && !lossy.is_ok(), "{}", lossy.object());
+    let hasty = stormed(Database::Sqlite, 2_000, 12, 1, Some("bury-redelivered")).await?;
+    ensure!(hasty.findings.misplaced > 0 && !hasty.is_ok(), "{}", hasty.object());
     Ok(())
 }

@@ -85,6 +85,13 @@ impl Generator {
             .await
     }
 
+    /// Publishes a few more events, or copies when there are no more.
+    pub(super) async fn trickle(&mut self, count: usize) -> Result<()> {
+        let events = self.stories.next(count, self.total);
+        let copies = if events.is_empty() { count.min(COPIES) } else { 0 };
+        self.publish(events, copies).await
+    }
+
     /// Publishes what is left, and what was held back.
     pub(super) async fn finish(&mut self) -> Result<()> {
         let mut events: Vec<Event> = std::mem::take(&mut self.held)

@@ -46,7 +46,9 @@ const LAST_ROUNDS: usize = 2;
 /// Unsettled messages beyond which the generator waits, so that faults keep finding work and not only a backlog.
 const BACKLOG: u64 = 4_000;
 /// How often a fault that found nothing is tried again.
-const TRIES: usize = 50;
+const TRIES: usize = 20;
+/// How often a little is published while the last faults are at work.
+const TRICKLE: Duration = Duration::from_millis(100);
 const LOOK_AFTER: Duration = Duration::from_millis(100);
 /// How long nothing may move before the workers are called stuck.
 const STUCK: Duration = Duration::from_mins(1);
@@ -169,10 +171,14 @@ async fn rage(
             ));
         }
     }
-    generator.finish().await?;
-    while let Some(ended) = at_work.join_next().await {
-        done.extend(ended??);
+    // The last faults, too, have to find somebody at work.
+    while !at_work.is_empty() {
+        tokio::select! {
+            Some(ended) = at_work.join_next() => done.extend(ended??),
+            () = tokio::time::sleep(TRICKLE) => generator.trickle(share.div_ceil(20)).await?,
+        }
     }
+    generator.finish().await?;
     let mut faults = BTreeMap::new();
     for kind in done {
         *faults.entry(kind).or_insert(0) += 1;

@@ -69,7 +69,7 @@ pub(super) async fn audit(order: &Order, findings: &mut Findings) -> Result<Valu
     let text = String::from_utf8_lossy(&output.stdout);
     let audit: Value = serde_json::from_str(text.lines().last().unwrap_or_default())
         .with_context(|| format!("the audit says nothing: {}", String::from_utf8_lossy(&output.stderr)))?;
-    let number = |pointer: &str| audit.pointer(pointer).and_then(Value::as_u64).unwrap_or(u64::MAX);
+    let number = |pointer: &str| audit.pointer(pointer).and_then(Value::as_u64).unwrap_or(1);
     for pointer in [
         "/hole_count",
         "/unlocated",
@@ -78,7 +78,7 @@ pub(super) async fn audit(order: &Order, findings: &mut Findings) -> Result<Valu
         "/pending/to_be_judged",
     ] {
         let count = number(pointer);
-        for _ in 0..count.min(1_000_000) {
+        if count > 0 {
             findings.add(Wrong::Lost, || format!("the audit finds {pointer} {count}"));
         }
     }
