@@ -54,6 +54,20 @@ fn created() {
 }
 
 #[test]
+fn a_password_reset_means_nothing_to_the_fold() {
+    holds(
+        &policy(),
+        &[
+            cell(&["created ada phone=1"], "password_reset ada", "applied", UNCHANGED),
+            cell(&["updated ada phone=1"], "password_reset ada", "applied", UNCHANGED),
+            cell(DELETED, "password_reset ada", "ignored: after_deletion", UNCHANGED),
+            // Not even a provisional user is made.
+            cell(&["created ben"], "password_reset ada", "applied", UNCHANGED),
+        ],
+    );
+}
+
+#[test]
 fn updated() {
     holds(
         &policy(),
