@@ -233,7 +233,9 @@ impl Cell<'_> {
         if verdict.outcome != Outcome::Applied && (after != before || verdict.effects != Effects::default()) {
             return Some(tell("what it changed", &after, &before));
         }
-        if verdict.outcome == Outcome::Applied && after == before {
+        // A reset is a fact of its own: it is applied, and means nothing to the world.
+        let is_reset = self.then.starts_with("password_reset");
+        if verdict.outcome == Outcome::Applied && (after == before) != is_reset {
             return Some(tell("what it changed", &"nothing", &"something"));
         }
         let stored = Storage::of(policy, self.given);

@@ -156,10 +156,14 @@ fn kind_of(error: &StoreError) -> Kind {
             Dialect::Sqlite => sqlite::kind(&refusal.code),
         },
         StoreError::Driver(trouble) => match trouble {
-            Trouble::Io(_) | Trouble::PoolTimedOut | Trouble::PoolClosed | Trouble::ThreadCrashed => Kind::Passing,
+            // Whoever breaks the protocol is mostly something on the way to a server that begins or ends.
+            Trouble::Io(_)
+            | Trouble::Protocol
+            | Trouble::PoolTimedOut
+            | Trouble::PoolClosed
+            | Trouble::ThreadCrashed => Kind::Passing,
             // Drift of the schema looks like this, and a bug of ours does: in neither case is it the event.
             Trouble::Tls
-            | Trouble::Protocol
             | Trouble::Url
             | Trouble::ColumnMissing(_)
             | Trouble::ColumnUnreadable(_)

@@ -148,7 +148,7 @@ fn what_has_no_code_has_a_word_and_a_class() {
         (driver(Trouble::PoolClosed), "pool_closed", PASSING),
         (driver(Trouble::ThreadCrashed), "thread_crashed", PASSING),
         (driver(Trouble::Tls), "tls", SET_UP),
-        (driver(Trouble::Protocol), "protocol", SET_UP),
+        (driver(Trouble::Protocol), "protocol", PASSING),
         (driver(Trouble::Url), "url", SET_UP),
         (
             driver(Trouble::ColumnMissing("key".to_owned())),
