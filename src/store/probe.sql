@@ -26,7 +26,7 @@ SELECT source, event_id, user_id, key, new_key, type, time, states_time, sequenc
     outcome, reason, effects, degraded, policy_id, late, subject, stream_sequence, published_at, applied_at, reduced
 FROM @ledger WHERE false
 ON CONFLICT (source, event_id) DO NOTHING;
-UPDATE @ledger SET outcome = outcome WHERE false;
+UPDATE @ledger SET outcome = outcome, cascades = cascades WHERE false;
 INSERT INTO @profiles (profile_id, user_id, profile_type, status, is_active, display_name, email, username,
     first_name, last_name, full_name, phone, external_id, organization_id, customer_id, attributes, degraded,
     created_via, created_at, updated_at, version, deleted_at)
@@ -51,6 +51,11 @@ SELECT message_id, subject, headers, payload, created_at
 FROM @outbox WHERE false
 ON CONFLICT (message_id) DO NOTHING;
 DELETE FROM @outbox WHERE false AND outbox_id = 0;
+INSERT INTO @cascade_work (step, value, ending, target, events, rows_done, error, retry_at, created_at)
+SELECT step, value, ending, target, events, rows_done, error, retry_at, created_at
+FROM @cascade_work WHERE false;
+UPDATE @cascade_work SET rows_done = rows_done WHERE false;
+DELETE FROM @cascade_work WHERE false AND work_id = 0;
 INSERT INTO @announcements (message_id, subject, headers, payload, created_at)
 SELECT message_id, subject, headers, payload, created_at
 FROM @announcements WHERE false
