@@ -6,8 +6,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rollcall::domain::Reason;
 use rollcall::failure::{Class, class, fault};
-use rollcall::store::{Decided, Letter, Store};
+use rollcall::store::{Backend, Decided, Letter, Store, StoreSettings};
+use secrecy::SecretString;
 use sqlx::{Connection as _, Executor as _, PgConnection};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 use super::{Line, PATIENCE, applying, creation};
 use crate::errors::waiting_backend;
@@ -187,5 +190,33 @@ async fn a_connection_that_ends_while_it_is_made_is_waited_for() -> Result<()> {
     assert!(fault(&error).passes(), "{error}");
     line.proxy.welcome();
     Store::open(&line.settings(1, LIMIT)).await?.close().await;
+    Ok(())
+}
+
+/// A storm found it: a PostgreSQL whose postmaster has just died says so before it is asked anything, where the driver
+/// expects to hear whether it encrypts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_dies_while_it_is_connected_to_is_waited_for() -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("postgres://postgres@{}/postgres", listener.local_addr()?);
+    let dying = tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut request = [0; 8];
+            let _ = client.read_exact(&mut request).await;
+            let _ = client.write_all(b"E\0\0\0\x1dSFATAL\0C57P01\0Mgoing down\0\0").await;
+        }
+    });
+    let settings = StoreSettings {
+        backend: Backend::Postgres {
+            url: SecretString::from(url),
+            schema: "rollcall".to_owned(),
+        },
+        max_connections: 1,
+        statement_timeout: LIMIT,
+        lock_timeout: LIMIT,
+    };
+    let error = Store::open(&settings).await.err().context("no database")?;
+    assert!(fault(&error).passes(), "{error}");
+    dying.abort();
     Ok(())
 }
