@@ -173,6 +173,7 @@ fn what_is_contested_is_told_and_not_done() {
     let followed = courses(&passages, RULE);
     assert_eq!(followed.courses.iter().map(text).collect::<Vec<_>>(), ["b->c by 2"]);
     assert_eq!(followed.contested, BTreeSet::from([by(1), by(3)]));
+    assert_eq!(followed.asked, BTreeSet::from([by(2)]));
     // Where nothing would be done there is nothing to be contested.
     let keep = Rule {
         on_leave: OnLeave::Keep,

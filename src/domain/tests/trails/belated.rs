@@ -121,6 +121,13 @@ fn a_late_deletion_buries_the_keys_and_the_names() {
 }
 
 #[test]
+fn a_key_that_never_was_anybodys_is_left_as_by_one_who_went() {
+    let never = came_late(&["renamed ada->ben username=b @5", "deleted ada @1"], 1);
+    assert_eq!(never.passages, ["2 user_id ada+1", "2 user_id ben+1", "2 username b+1"]);
+    assert_eq!(never.turns, ["2 ben-> b"]);
+}
+
+#[test]
 fn a_late_change_of_a_name_is_followed_unless_somebody_has_it() {
     let changed = came_late(
         &[
