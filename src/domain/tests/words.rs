@@ -1,6 +1,7 @@
 //! The words that stand for values in the databases are read back as they were written.
 
 use super::*;
+use crate::domain::cascade::Field;
 
 #[test]
 fn every_word_that_is_stored_is_read_back() {
@@ -19,6 +20,9 @@ fn every_word_that_is_stored_is_read_back() {
     for kind in Kind::ALL {
         assert_eq!(Kind::from_name(kind.name()), Some(kind));
     }
+    for (name, field) in Field::ALL {
+        assert_eq!(Field::from_name(name), Some(field));
+    }
 }
 
 #[test]
@@ -29,6 +33,7 @@ fn no_other_word_is_read() {
         assert_eq!(Outcome::from_name(word), None, "{word}");
         assert_eq!(Reason::from_name(word), None, "{word}");
         assert_eq!(Kind::from_name(word), None, "{word}");
+        assert_eq!(Field::from_name(word), None, "{word}");
     }
 }
 
