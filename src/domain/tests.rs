@@ -212,7 +212,8 @@ impl Cell<'_> {
         let story: Vec<&str> = self.given.iter().copied().chain([self.then]).collect();
         let before = world(policy, self.given);
         let mut after = before.clone();
-        let (verdict, _) = after.apply(&event(story.len(), self.then), policy);
+        let then = event(story.len(), self.then);
+        let (verdict, _) = after.apply(&then, policy);
         let expected = if self.world == UNCHANGED {
             picture(&before)
         } else {
