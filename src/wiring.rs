@@ -8,12 +8,12 @@ use crate::announcements::Announcer;
 use crate::config::{self, Config, Login, MailTls, WelcomeOn};
 use crate::dead_letters::Undertaker;
 use crate::domain::cascade::{Field, KeyKind, OnLeave, OnRename, Piece, Rule, Template};
-use crate::domain::{self, Policy, ProfileRule, SourceRule};
+use crate::domain::{self, CustomerPlace, LookupRule, Policy, ProfileRule, SourceRule};
 use crate::envelope::Intake;
 use crate::jetstream::{ConnectSettings, ConsumerSettings, Manage, Removal, StreamSettings, TlsMode, WhenFull};
 use crate::mail::{Orders, PostSettings, Security, Welcome};
 use crate::store::cascade::{AuditRule, Expect, Need, StepRule};
-use crate::store::{Backend, StoreSettings};
+use crate::store::{Backend, CustomerSource, StoreSettings};
 use crate::worker::{Until, WorkerSettings};
 
 /// How to reach the broker.
@@ -312,6 +312,45 @@ pub fn policy(config: &Config) -> Policy {
                 allow: rule.allow.clone(),
             })
             .collect(),
+        lookup: customer_place(config).map(|place| LookupRule {
+            place,
+            require_verified: config.customers.require_verified_email,
+        }),
+    }
+}
+
+/// Where customers are looked for, if anywhere.
+pub fn customers(config: &Config) -> Option<CustomerSource> {
+    let customers = &config.customers;
+    let mut required: Vec<String> = Vec::new();
+    for column in config.profiles.iter().flat_map(|profile| &profile.requires) {
+        if !required.contains(column) {
+            required.push(column.clone());
+        }
+    }
+    let place = customer_place(config)?;
+    let source = match place {
+        CustomerPlace::Own => CustomerSource::own(),
+        CustomerPlace::Application => CustomerSource {
+            place,
+            table: customers.table.clone(),
+            id_column: customers.id_column.clone(),
+            email_column: customers.email_column.clone(),
+            ..CustomerSource::own()
+        },
+    };
+    Some(CustomerSource {
+        make: customers.create.clone(),
+        required,
+        ..source
+    })
+}
+
+fn customer_place(config: &Config) -> Option<CustomerPlace> {
+    match config.customers.lookup {
+        config::Lookup::None => None,
+        config::Lookup::Own => Some(CustomerPlace::Own),
+        config::Lookup::Table => Some(CustomerPlace::Application),
     }
 }
 
@@ -328,6 +367,7 @@ fn profile_rule(profile: &config::ProfileType) -> ProfileRule {
             config::CreateOn::Activation => domain::CreateOn::Activation,
         },
         activation_creates: profile.activation_creates.clone(),
+        requires: profile.requires.clone(),
         attributes: profile.attributes.clone(),
         backfill_attributes: profile.backfill_attributes.clone(),
         synchronised: profile.synchronised.clone(),

@@ -20,6 +20,7 @@ fn row(user: &str, status: Status) -> ProfileRow {
         external_id: None,
         organization_id: None,
         customer_id: None,
+        linked_customer: None,
         degraded: Vec::new(),
         created_via: "event",
         created_at: 0,
@@ -57,6 +58,7 @@ fn policy() -> Policy {
             initial: Status::Draft,
             create_on: CreateOn::Creation,
             activation_creates: Vec::new(),
+            requires: Vec::new(),
             attributes: Map::new(),
             backfill_attributes: Map::new(),
             synchronised: Vec::new(),
@@ -67,6 +69,7 @@ fn policy() -> Policy {
         on_delete: OnDelete::Delete,
         key_is_email: false,
         sources: Vec::new(),
+        lookup: None,
     }
 }
 

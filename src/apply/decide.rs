@@ -1,5 +1,6 @@
 //! What of a batch has to be folded at all: undecodable messages, duplicates and conflicts are settled before. Pure.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use time::OffsetDateTime;
@@ -8,7 +9,7 @@ use super::follow::Followed;
 use super::load::Loaded;
 use super::{Arrival, Settled};
 use crate::dead_letters::Undertaker;
-use crate::domain::{self, Event, Plan, Reason, Stored};
+use crate::domain::{self, Event, Inputs, Plan, Reason, Stored};
 use crate::envelope::{Envelope, Refusal};
 use crate::store::{Known, Letter};
 
@@ -23,6 +24,8 @@ pub(super) struct Batch<'a> {
     pub(super) letters: Vec<Letter>,
     /// What the application's tables have to follow, where there are any.
     pub(super) followed: Option<Followed>,
+    /// What was asked of the application's data, by index of the arrival.
+    inputs: BTreeMap<usize, Inputs>,
 }
 
 impl<'a> Batch<'a> {
@@ -35,6 +38,7 @@ impl<'a> Batch<'a> {
             copies: Vec::new(),
             letters: Vec::new(),
             followed: None,
+            inputs: BTreeMap::new(),
         };
         let mut first: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for (index, arrival) in arrivals.iter().enumerate() {
@@ -82,6 +86,34 @@ impl<'a> Batch<'a> {
 
     pub(super) fn envelope(&self, index: usize) -> Option<&'a Envelope> {
         self.arrivals[index].decoded.as_ref().ok()
+    }
+
+    /// The events of the fast path in position order, with their indices among the arrivals.
+    pub(super) fn in_order(&self, plan: &Plan) -> Vec<(usize, &'a Envelope)> {
+        let fresh = plan.fast.iter().map(|event| self.fresh[*event]);
+        let mut order: Vec<(usize, &Envelope)> =
+            fresh.filter_map(|index| Some((index, self.envelope(index)?))).collect();
+        order.sort_by(|(_, a), (_, b)| a.event.position.cmp(&b.event.position));
+        order
+    }
+
+    pub(super) fn keep_inputs(&mut self, index: usize, inputs: Inputs) {
+        self.inputs.insert(index, inputs);
+    }
+
+    pub(super) fn inputs(&self, index: usize) -> Option<&Inputs> {
+        self.inputs.get(&index)
+    }
+
+    /// An event with what it had to know.
+    pub(super) fn informed(&self, index: usize, envelope: &'a Envelope) -> Cow<'a, Event> {
+        match self.inputs.get(&index) {
+            None => Cow::Borrowed(&envelope.event),
+            Some(inputs) => Cow::Owned(Event {
+                inputs: inputs.clone(),
+                ..envelope.event.clone()
+            }),
+        }
     }
 
     /// An event of the plan.

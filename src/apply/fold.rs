@@ -9,11 +9,14 @@ use uuid::Uuid;
 use super::Settled;
 use super::decide::Batch;
 use super::follow::{Blamed, Named};
+use super::inputs::inputs_text;
 use super::late::Component;
 use super::load::Loaded;
 use crate::dead_letters::Undertaker;
 use crate::domain::cascade::{Trail, Watch};
-use crate::domain::{self, Difference, EventRef, KeyRow, Outcome, Plan, Policy, Spacing, Verdict, World};
+use crate::domain::{
+    self, Difference, EventRef, Inputs, KeyRow, Outcome, Plan, Policy, Reason, Spacing, Verdict, World,
+};
 use crate::envelope::Envelope;
 use crate::mail::Orders;
 use crate::store::{Decided, NewEntry, StoreError};
@@ -46,7 +49,7 @@ impl Batch<'_> {
             ..Decided::default()
         };
         let (late_rows, rows) = Loaded::split(loaded.rows, plan);
-        self.decide_fast(plan, &rows, terms, &mut decided);
+        self.decide_fast(plan, &rows, terms, &mut decided)?;
         for ((late, rows), history) in plan.late.iter().zip(&late_rows).zip(loaded.histories) {
             let component = Component {
                 planned: late,
@@ -65,33 +68,25 @@ impl Batch<'_> {
         rows: &BTreeMap<String, KeyRow>,
         terms: &mut Terms<'_>,
         decided: &mut Decided,
-    ) {
+    ) -> Result<(), StoreError> {
         let stored = World::from_rows(rows.values(), Vec::new());
         let mut world = stored.clone();
-        let mut order: Vec<(usize, &Envelope)> = plan
-            .fast
-            .iter()
-            .filter_map(|event| {
-                self.envelope(self.fresh[*event])
-                    .map(|envelope| (self.fresh[*event], envelope))
-            })
-            .collect();
-        order.sort_by(|(_, a), (_, b)| a.event.position.cmp(&b.event.position));
         let mut watch = self.followed.is_some().then(|| Watch::over(&world));
-        for (index, envelope) in order {
-            let event = &envelope.event;
+        for (index, envelope) in self.in_order(plan) {
+            let event = &*self.informed(index, envelope);
             let seen = watch.as_ref().map(|_| Watch::before(&world, event));
             let (verdict, person) = world.apply(event, terms.policy);
             if let (Some(watch), Some(seen)) = (&mut watch, seen) {
                 watch.after(&world, event, &verdict, person, &seen);
             }
-            self.enter(index, envelope, verdict, Path::Fast, terms, decided);
+            self.enter(index, envelope, verdict, Path::Fast, terms, decided)?;
         }
         if let Some(watch) = watch {
             self.note_trail(watch.into_trail(), rows);
         }
         domain::name_rows(&mut world, terms.mint);
         extend(&mut decided.difference, domain::difference(rows, &stored, &world, plan));
+        Ok(())
     }
 
     /// Keeps what the application's tables have to follow, with the names of the events.
@@ -118,17 +113,19 @@ impl Batch<'_> {
         path: Path,
         terms: &Terms<'_>,
         decided: &mut Decided,
-    ) {
+    ) -> Result<(), StoreError> {
         let message = &self.arrivals[index].message;
         let event = &envelope.event;
         let settled = settled(&verdict);
         if let Settled::Rejected(reason) = settled {
             let identity = Some((event.source.as_str(), envelope.id.as_str()));
-            self.letters.push(
-                terms
-                    .undertaker
-                    .bury(message, reason, reason.meaning(), identity, terms.now),
-            );
+            self.letters.push(terms.undertaker.bury(
+                message,
+                reason,
+                &error_text(reason, self.inputs(index)),
+                identity,
+                terms.now,
+            ));
         }
         self.settled[index] = Some(settled);
         let entry = NewEntry {
@@ -152,11 +149,25 @@ impl Batch<'_> {
             stream_sequence: message.sequence as i64,
             published: message.published,
             reduced: envelope.reduced,
+            inputs: self.inputs(index).map(inputs_text).transpose()?,
         };
         let sealed = envelope.sealed.as_ref();
         let mail = terms.orders.and_then(|orders| orders.order(&entry, sealed, terms.now));
         decided.mails.extend(mail);
         decided.entries.push(entry);
+        Ok(())
+    }
+}
+
+/// Why an event was rejected; columns that have to be filled are named.
+fn error_text(reason: Reason, inputs: Option<&Inputs>) -> String {
+    let lacking = inputs.map(Inputs::lacking).unwrap_or_default();
+    if reason != Reason::RequirementsMissing {
+        reason.meaning().to_owned()
+    } else if lacking.is_empty() {
+        format!("{}, and there is none", reason.meaning())
+    } else {
+        format!("{}: {} is empty", reason.meaning(), lacking.join(", "))
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::decide::Batch;
 use super::fold::{Path, Terms, extend};
 use super::follow::Blamed;
+use super::inputs::{Source, inputs_of};
 use super::load::History;
 use crate::domain::{self, Entry, KeyRow, Outcome, Plan, Planned, Policy, Reason, Verdict, World};
 use crate::envelope::{self, Envelope};
@@ -33,26 +34,21 @@ impl Batch<'_> {
             rows,
             history: read,
         } = component;
-        let stored = World::from_rows(rows.values(), read.departed);
-        let mut history: Vec<(Entry, Origin<'_>)> = Vec::new();
-        for row in &read.ledger {
-            let mut entry = recalled(row, policies)?;
-            entry.event.cascade_failed |= is_refused(row, terms.refused);
-            history.push((entry, Origin::Ledger(row)));
-        }
-        for event in &late.events {
-            let index = self.fresh[*event];
-            if let Some(envelope) = self.envelope(index) {
-                let entry = Entry {
-                    event: envelope.event.clone(),
-                    policy: Arc::clone(terms.policy),
-                    known: false,
-                };
-                history.push((entry, Origin::Batch(index, envelope)));
+        let (mut entries, sources) = history_of(self, late, &read, policies, terms.policy)?;
+        let mut origins: Vec<Origin<'_>> = Vec::new();
+        for (source, entry) in sources.into_iter().zip(&mut entries) {
+            match source {
+                Source::Ledger(place) => {
+                    let row = &read.ledger[place];
+                    entry.event.cascade_failed |= is_refused(row, terms.refused);
+                    origins.push(Origin::Ledger(row));
+                }
+                Source::Batch(index) => {
+                    origins.extend(self.envelope(index).map(|envelope| Origin::Batch(index, envelope)));
+                }
             }
         }
-        history.sort_by(|(a, _), (b, _)| a.event.position.cmp(&b.event.position));
-        let (entries, origins): (Vec<Entry>, Vec<Origin<'_>>) = history.into_iter().unzip();
+        let stored = World::from_rows(rows.values(), read.departed);
         let mut refolded = domain::refold(read.base.as_ref(), &entries, &stored, terms.spacing);
         let begun = read.base.as_ref().map_or(0, |base| base.events);
         let root = late.roots.iter().find(|root| !plan.merged.contains_key(*root));
@@ -68,7 +64,7 @@ impl Batch<'_> {
         }
         for (origin, verdict) in origins.into_iter().zip(refolded.verdicts) {
             match origin {
-                Origin::Batch(index, envelope) => self.enter(index, envelope, verdict, Path::Late, terms, decided),
+                Origin::Batch(index, envelope) => self.enter(index, envelope, verdict, Path::Late, terms, decided)?,
                 Origin::Ledger(row) => changed(row, verdict, row.policy_id, decided, terms)?,
             }
         }
@@ -84,6 +80,33 @@ impl Batch<'_> {
 pub(super) enum Origin<'a> {
     Ledger(&'a LedgerRow),
     Batch(usize, &'a Envelope),
+}
+
+/// The history of a component with its new events, in position order, and where each event stands.
+pub(super) fn history_of(
+    batch: &Batch<'_>,
+    late: &Planned,
+    read: &History,
+    policies: &BTreeMap<i64, Arc<Policy>>,
+    policy: &Arc<Policy>,
+) -> Result<(Vec<Entry>, Vec<Source>), StoreError> {
+    let mut history: Vec<(Entry, Source)> = Vec::new();
+    for (place, row) in read.ledger.iter().enumerate() {
+        history.push((recalled(row, policies)?, Source::Ledger(place)));
+    }
+    for event in &late.events {
+        let index = batch.fresh[*event];
+        if let Some(envelope) = batch.envelope(index) {
+            let entry = Entry {
+                event: batch.informed(index, envelope).into_owned(),
+                policy: Arc::clone(policy),
+                known: false,
+            };
+            history.push((entry, Source::Batch(index)));
+        }
+    }
+    history.sort_by(|(a, _), (b, _)| a.event.position.cmp(&b.event.position));
+    Ok(history.into_iter().unzip())
 }
 
 fn is_refused(row: &LedgerRow, refused: &Blamed) -> bool {
@@ -110,6 +133,7 @@ pub fn recalled(row: &LedgerRow, policies: &BTreeMap<i64, Arc<Policy>>) -> Resul
         data: &row.data,
         backfill: row.backfill,
         reduced: row.reduced,
+        inputs: inputs_of(row.answered.as_deref().or(row.inputs.as_deref()))?,
     })
     .map_err(|refusal| unreadable(refusal.to_string()))?;
     let event = domain::Event {
@@ -134,7 +158,8 @@ pub(super) fn changed(
     decided: &mut Decided,
     terms: &Terms<'_>,
 ) -> Result<(), StoreError> {
-    let same = row.policy_id == policy_id
+    let same = row.answered.is_none()
+        && row.policy_id == policy_id
         && row.outcome == verdict.outcome
         && row.reason == verdict.reason
         && row.effects == crate::store::effects_text(&verdict)?
@@ -160,6 +185,7 @@ pub(super) fn changed(
         event_id: row.event_id.clone(),
         verdict,
         policy_id,
+        inputs: row.answered.clone().or_else(|| row.inputs.clone()),
     });
     Ok(())
 }

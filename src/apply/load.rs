@@ -55,6 +55,13 @@ impl Loaded {
         (late, others)
     }
 
+    /// The rows of all others than the late components.
+    pub(super) fn rows_of_others(&self, plan: &Plan) -> Vec<&KeyRow> {
+        let place = places(plan);
+        let is_late = |row: &&KeyRow| place.contains_key(row.root.as_str());
+        self.rows.values().filter(|row| !is_late(row)).collect()
+    }
+
     pub(super) fn events_of(&self, root: &str) -> u64 {
         self.rows.get(root).map_or(0, |row| row.events)
     }

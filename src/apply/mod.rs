@@ -5,6 +5,7 @@
 mod decide;
 mod fold;
 mod follow;
+mod inputs;
 mod late;
 mod load;
 mod notes;
@@ -25,7 +26,7 @@ use crate::envelope::{Envelope, Incoming, Refusal};
 use crate::failpoint::{Point, reach};
 use crate::failure::{self, Alarms};
 use crate::mail::Orders;
-use crate::store::{Decided, Session, Store, StoreError, Tx};
+use crate::store::{CustomerSource, Decided, Session, Store, StoreError, Tx};
 
 pub use late::recalled;
 
@@ -69,6 +70,8 @@ pub struct Applier {
     orders: Option<Orders>,
     max_component_events: u64,
     spacing: Spacing,
+    /// Where customers are looked for, if anywhere.
+    customers: Option<CustomerSource>,
     /// Policies of events that were evaluated before; there are only ever a few.
     policies: Mutex<BTreeMap<i64, Arc<Policy>>>,
     alarms: Alarms,
@@ -105,6 +108,7 @@ impl Applier {
             orders: None,
             max_component_events,
             spacing: Spacing::STANDARD,
+            customers: None,
             policies,
             alarms: Alarms::default(),
         })
@@ -126,6 +130,12 @@ impl Applier {
     #[must_use]
     pub fn with_spacing(self, spacing: Spacing) -> Self {
         Self { spacing, ..self }
+    }
+
+    /// Looking for customers there, as the policy says.
+    #[must_use]
+    pub fn with_customers(self, customers: Option<CustomerSource>) -> Self {
+        Self { customers, ..self }
     }
 
     /// Applies a batch: all of it or, on an error, nothing. One outcome per arrival, in their order.
@@ -203,6 +213,8 @@ impl Applier {
                 self.load_histories(&mut tx, &mut loaded, &plan, &batch).await?;
                 reach(Point::Loaded);
             }
+            self.inquire(&mut tx, &mut batch, &plan, &mut loaded, givens.mint)
+                .await?;
             let mut terms = Terms {
                 policy: &self.policy,
                 policy_id: self.policy_id,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::{print_json, say, tables};
 use crate::config::Config;
 use crate::jetstream::{self, Broker, BrokerError, Difference};
-use crate::store::{SchemaState, Store};
+use crate::store::{Remark, SchemaState, Store};
 use crate::wiring;
 
 /// Arguments of `rollcall check`.
@@ -175,6 +175,16 @@ async fn check_store(config: &Config) -> Findings {
         Err(error) => findings.problem("database", error),
     }
     check_tables(config, &store, &mut findings).await;
+    if let Some(source) = wiring::customers(config) {
+        match store.check_customers(&source).await {
+            Ok(remarks) if remarks.is_empty() => findings.ok("customers", "can be looked for"),
+            Ok(remarks) => remarks.into_iter().for_each(|remark| match remark {
+                Remark::Problem(problem) => findings.problem("customers", anyhow::anyhow!(problem)),
+                Remark::Warning(warning) => findings.warning("customers", warning),
+            }),
+            Err(error) => findings.problem("customers", error),
+        }
+    }
     match store.durability_warnings().await {
         Ok(warnings) => warnings
             .into_iter()

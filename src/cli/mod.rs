@@ -148,7 +148,7 @@ fn is_ours(error: &anyhow::Error) -> bool {
 /// Something that has to be set up first.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Setup(&'static str);
+struct Setup(std::borrow::Cow<'static, str>);
 
 /// What clap itself would say and answer, for rules about several arguments.
 fn wrong_usage(command: &str, message: &str) -> anyhow::Result<ExitCode> {

@@ -80,7 +80,8 @@ async fn rebuild(args: &Args, config: &Config, shutdown: &Shutdown) -> anyhow::R
         u64::MAX,
     )
     .await?
-    .with_announcer(wiring::announcer(config));
+    .with_announcer(wiring::announcer(config))
+    .with_customers(wiring::customers(config));
     let mode = if args.dry_run { Mode::DryRun } else { Mode::Repair };
     let applier = Arc::new(applier);
     let late = take_in(args, config, &applier, &store, shutdown).await?;

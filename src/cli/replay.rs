@@ -143,7 +143,8 @@ async fn play(args: &Args, config: &Config, broker: &Broker, store: &Store, rang
     )
     .await?
     .with_announcer(wiring::announcer(config))
-    .with_orders(wiring::orders(config));
+    .with_orders(wiring::orders(config))
+    .with_customers(wiring::customers(config));
     let shutdown = Shutdown::on_signals(config.worker.grace).context("signals cannot be listened for")?;
     let told = Arc::new(Notify::new());
     let relaying = shutdown.soft.child_token();

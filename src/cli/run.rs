@@ -21,7 +21,7 @@ use crate::jetstream::{self, Broker, BrokerError};
 use crate::mail::{Post, SetupError};
 use crate::outbox::{Queue, Relay};
 use crate::shutdown::Shutdown;
-use crate::store::{SchemaState, Store, StoreError};
+use crate::store::{Remark, SchemaState, Store, StoreError};
 use crate::worker::tally::Counts;
 use crate::worker::{self, Gauges, Until};
 use crate::{clock, wiring};
@@ -61,7 +61,10 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
         .await
         .map(|applier| {
             let announcer = wiring::announcer(config);
-            applier.with_announcer(announcer).with_orders(wiring::orders(config))
+            applier
+                .with_announcer(announcer)
+                .with_orders(wiring::orders(config))
+                .with_customers(wiring::customers(config))
         })
         .map_err(|error| (failure::fault(&error).passes(), error.into()))
     })
@@ -214,6 +217,7 @@ async fn ready(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Option<(B
 /// Makes the topology, once the tables are known to be there: nothing is made for a worker that cannot work.
 async fn prepare(config: &Config, broker: &Broker, store: &Store) -> anyhow::Result<()> {
     tables_are_current(store).await?;
+    customers_can_be_found(config, store).await?;
     let manage = wiring::manage(config);
     broker.ensure_stream(&wiring::events(config), manage).await?;
     outgoing_streams(config, broker).await?;
@@ -239,12 +243,26 @@ pub(super) async fn tables_are_current(store: &Store) -> anyhow::Result<()> {
     match store.schema_state().await? {
         SchemaState::Current => Ok(()),
         SchemaState::Behind => {
-            Err(Setup("the tables are missing or older than this version: run `rollcall migrate`").into())
+            Err(Setup("the tables are missing or older than this version: run `rollcall migrate`".into()).into())
         }
         SchemaState::Ahead => {
-            Err(Setup("the tables were made by a newer version of Rollcall: run that version").into())
+            Err(Setup("the tables were made by a newer version of Rollcall: run that version".into()).into())
         }
     }
+}
+
+/// Fails where customers are looked for and cannot be; warns where that would be slow.
+async fn customers_can_be_found(config: &Config, store: &Store) -> anyhow::Result<()> {
+    let Some(source) = wiring::customers(config) else {
+        return Ok(());
+    };
+    for remark in store.check_customers(&source).await? {
+        match remark {
+            Remark::Problem(problem) => return Err(Setup(problem.into()).into()),
+            Remark::Warning(warning) => tracing::warn!("{warning}"),
+        }
+    }
+    Ok(())
 }
 
 /// Whether broker or database is merely away at the moment.

@@ -109,3 +109,15 @@ pub enum WelcomeOn {
     /// With the first activation of a profile.
     Activation,
 }
+
+/// Where the customer of a user is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lookup {
+    /// Nowhere.
+    None,
+    /// Among the rows that the application puts into our table `customers`.
+    Own,
+    /// In a table of the application.
+    Table,
+}

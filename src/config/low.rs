@@ -11,7 +11,7 @@ use toml::Table;
 
 use super::duration;
 use super::secret::Hidden;
-use super::{CascadeKey, CreateOn, DisplayNameOwner, LogFormat, OnDelete, OnLeave, OnRename, Status};
+use super::{CascadeKey, CreateOn, DisplayNameOwner, LogFormat, Lookup, OnDelete, OnLeave, OnRename, Status};
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Default, serde::Deserialize)]
@@ -179,6 +179,7 @@ pub(super) struct Profile {
     pub initial_status: Status,
     pub create_on: CreateOn,
     pub activation_creates: Vec<String>,
+    pub requires: Vec<String>,
     pub attributes: Table,
     pub synchronised: Vec<String>,
     pub display_name: Vec<String>,
@@ -200,6 +201,7 @@ impl Default for Profile {
             initial_status: Status::Draft,
             create_on: CreateOn::Creation,
             activation_creates: Vec::new(),
+            requires: Vec::new(),
             attributes: Table::new(),
             synchronised: Vec::new(),
             display_name: sources.map(String::from).to_vec(),
@@ -208,10 +210,34 @@ impl Default for Profile {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Default, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Customers {
     pub profile_type: Option<String>,
+    pub lookup: Lookup,
+    pub require_verified_email: bool,
+    pub create: bool,
+    pub table: Option<String>,
+    pub id_column: String,
+    pub email_column: String,
+    pub name_column: Option<String>,
+    pub create_columns: Table,
+}
+
+impl Default for Customers {
+    fn default() -> Self {
+        Self {
+            profile_type: None,
+            lookup: Lookup::None,
+            require_verified_email: true,
+            create: false,
+            table: None,
+            id_column: "id".into(),
+            email_column: "email".into(),
+            name_column: None,
+            create_columns: Table::new(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default, serde::Deserialize)]

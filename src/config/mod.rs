@@ -8,6 +8,7 @@ mod cascades;
 mod check;
 mod choices;
 mod connect;
+mod customers;
 mod document;
 mod duration;
 mod env;
@@ -31,7 +32,10 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 pub use cascades::{Audit, AuditColumn, Cascade, Piece};
-pub use choices::{CascadeKey, CreateOn, DisplayNameOwner, LogFormat, OnDelete, OnLeave, OnRename, Status, WelcomeOn};
+pub use choices::{
+    CascadeKey, CreateOn, DisplayNameOwner, LogFormat, Lookup, OnDelete, OnLeave, OnRename, Status, WelcomeOn,
+};
+pub use customers::Customers;
 pub use mail::{Mail, MailTls};
 pub use problem::{ConfigError, Origin, Problem};
 pub use secret::SecretUrl;
@@ -223,6 +227,8 @@ pub struct ProfileType {
     pub create_on: CreateOn,
     /// Configured types that a legal activation of this one makes where they are missing.
     pub activation_creates: Vec<String>,
+    /// Columns of the linked customer that have to be filled before it is activated; empty unless customers are looked for.
+    pub requires: Vec<String>,
     /// The attributes of a new profile, without `backfill`.
     pub attributes: Map<String, Value>,
     /// Laid over them for users that a backfill made: the table `attributes.backfill`.
@@ -234,13 +240,6 @@ pub struct ProfileType {
     pub display_name: Vec<String>,
     /// Who has the last word on it.
     pub display_name_owner: DisplayNameOwner,
-}
-
-/// `[customers]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Customers {
-    /// The configured profile type that stands for a membership.
-    pub profile_type: String,
 }
 
 /// One of `[[source]]`
@@ -379,8 +378,8 @@ fn high(low: low::Config, check: &mut Check<'_>) -> Config {
         nats: connect::nats(check, low.nats),
         cascades: cascades::cascades(check, low.cascade, &store),
         audits: cascades::audits(check, low.audit, &store),
+        customers: customers::customers(check, low.customers, &profiles, &store),
         store,
-        customers: profiles::customers(check, low.customers, &profiles),
         sources: profiles::sources(check, low.source, &worker),
         outbox: streams::outbox(check, low.outbox, [&consumer.stream, &dead_letters.stream]),
         dead_letters,

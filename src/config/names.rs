@@ -63,3 +63,11 @@ pub(super) fn is_identifier(text: &str, longest: usize) -> bool {
             .chars()
             .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
+
+/// Whether a text is the plain name of a table or a column of an application, in whatever case: nothing that would have
+/// to be escaped, and nothing that PostgreSQL would cut off.
+pub(super) fn is_plain_name(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && !text.starts_with(|c: char| c.is_ascii_digit())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}

@@ -1,11 +1,11 @@
-//! `[[profiles]]`, `[customers]` and `[[source]]`.
+//! `[[profiles]]` and `[[source]]`.
 
 use serde_json::{Map, Number, Value};
 
 use super::check::Check;
 use super::problem::At;
 use super::section::nearest;
-use super::{Customers, ProfileType, Source, Worker, low};
+use super::{ProfileType, Source, Worker, low};
 
 /// The profile type there is when none is configured.
 const DEFAULT_TYPE: &str = "client";
@@ -97,25 +97,12 @@ fn profile(
         initial_status: low.initial_status,
         create_on: low.create_on,
         activation_creates: low.activation_creates,
+        requires: low.requires,
         attributes,
         backfill_attributes,
         synchronised: low.synchronised,
         display_name: low.display_name,
         display_name_owner: low.display_name_owner,
-    }
-}
-
-/// Checks `[customers]` against the profile types there are.
-pub(super) fn customers(check: &mut Check<'_>, low: low::Customers, profiles: &[ProfileType]) -> Customers {
-    let names: Vec<String> = profiles.iter().map(|profile| profile.name.clone()).collect();
-    if let Some(name) = &low.profile_type {
-        configured(check, At::new("customers", "profile_type"), name, &names);
-    }
-    Customers {
-        profile_type: low
-            .profile_type
-            .or_else(|| names.into_iter().next())
-            .unwrap_or_default(),
     }
 }
 
@@ -173,7 +160,7 @@ fn required(check: &mut Check<'_>, at: At, name: Option<String>) -> String {
     name.unwrap_or_default()
 }
 
-fn configured(check: &mut Check<'_>, at: At, name: &str, names: &[String]) {
+pub(super) fn configured(check: &mut Check<'_>, at: At, name: &str, names: &[String]) {
     if !names.iter().any(|known| known == name) {
         let known = names
             .iter()

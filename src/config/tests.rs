@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::section::SECTIONS;
 use super::*;
 
+mod customers;
 mod files;
 mod rules;
 

@@ -31,7 +31,7 @@ pub struct Difference {
     pub new_customers: Vec<CustomerRow>,
     /// Rows of `customers` to be changed.
     pub customers: Vec<CustomerChange>,
-    /// Rows of `customers` to go.
+    /// Rows of `customers` to go; those of the application lose only their user.
     pub gone_customers: Vec<Uuid>,
 }
 
@@ -43,7 +43,8 @@ pub fn name_rows(world: &mut World, mint: &mut dyn FnMut() -> Uuid) {
             profile.row.get_or_insert_with(&mut *mint);
         }
         for customer in person.customers.values_mut() {
-            customer.row.get_or_insert_with(&mut *mint);
+            let found = customer.found;
+            customer.row.get_or_insert_with(|| found.unwrap_or_else(&mut *mint));
         }
     }
 }
@@ -94,12 +95,20 @@ fn profile_changes(old: &World, new: &World, difference: &mut Difference) {
 }
 
 fn customer_changes(old: &World, new: &World, difference: &mut Difference) {
+    let found = found_rows(new);
     let mut were: BTreeMap<Uuid, CustomerRow> = customer_rows(old).map(|row| (row.customer_id, row)).collect();
     for row in customer_rows(new) {
         match were.remove(&row.customer_id) {
+            None if found.contains(&row.customer_id) => difference.customers.push(CustomerChange::adoption(row)),
             None => difference.new_customers.push(row),
             Some(was) => difference.customers.extend(CustomerChange::between(&was, row)),
         }
     }
     difference.gone_customers = were.into_keys().collect();
+}
+
+/// The rows of `customers` that were the application's before they were anybody's.
+pub(super) fn found_rows(world: &World) -> BTreeSet<Uuid> {
+    let customers = world.persons.values().flat_map(|person| person.customers.values());
+    customers.filter_map(|customer| customer.found).collect()
 }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
+use super::inputs::Inputs;
 use super::position::{Position, Timestamp};
 
 /// The ten types of event that the ledger takes.
@@ -266,6 +267,8 @@ pub struct Event {
     pub degraded: BTreeSet<String>,
     /// Whether a backfill made the event.
     pub backfill: bool,
+    /// What its outcome takes from the application's data, as far as that was asked.
+    pub inputs: Inputs,
 }
 
 impl Event {

@@ -1,6 +1,7 @@
 //! Memberships: one customer row per user and organization, and the profile that stands for the latest of them.
 
 use super::event::Event;
+use super::linking::new_customer;
 use super::person::Customer;
 use super::policy::Policy;
 use super::position::hex;
@@ -18,6 +19,7 @@ impl World {
         mut effects: Effects,
     ) -> Ruling {
         let before = self.naming(id);
+        let found = self.row_of_membership(id, event, organization_id, policy);
         let person = self.person_mut(id);
         let made = person.make_profiles(std::iter::once(policy.customer_type.as_str()), event, policy);
         effects.profiles_made.extend(made);
@@ -28,13 +30,8 @@ impl World {
             .customers
             .entry(organization_id.to_owned())
             .or_insert_with(|| Customer {
-                name: None,
-                profile_type: policy.customer_type.clone(),
-                joined: String::new(),
-                created_at: event.time.micros(),
-                updated_at: event.time.micros(),
-                made_by: event.reference,
-                row: None,
+                found,
+                ..new_customer(event, policy)
             });
         customer.joined = hex(event.position.as_bytes());
         customer.updated_at = event.time.micros();
@@ -55,6 +52,7 @@ impl World {
         let Some(customer) = person.customers.remove(organization_id) else {
             return (Verdict::ignored(Reason::NotAMember), None);
         };
+        person.unlink(&customer);
         let latest = person
             .customers
             .iter()

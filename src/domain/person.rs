@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::event::{Change, Event, EventRef, Patch};
+use super::linking::Link;
 use super::policy::Policy;
 use super::profile::{self, Profile};
 
@@ -88,6 +89,9 @@ pub struct Customer {
     pub updated_at: i64,
     /// The event of the first join.
     pub made_by: EventRef,
+    /// The row that the application had for it: that is the one it is kept in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<Uuid>,
     /// The stored row it is kept in; the fold carries it along and never looks at it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub row: Option<Uuid>,
@@ -116,6 +120,9 @@ pub struct Person {
     /// Their memberships by organization.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub customers: BTreeMap<String, Customer>,
+    /// The customer they were linked to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<Link>,
     /// Events applied so far.
     pub version: u64,
     /// Time of the last applied event, in microseconds since 1970.
@@ -200,6 +207,7 @@ impl Person {
             degraded: BTreeSet::new(),
             profiles: BTreeMap::new(),
             customers: BTreeMap::new(),
+            link: None,
             version: 0,
             updated_at: event.time.micros(),
             deleted_at: None,

@@ -22,6 +22,27 @@ pub struct Policy {
     pub key_is_email: bool,
     /// What single sources may send.
     pub sources: Vec<SourceRule>,
+    /// How customers are looked for; `None` for not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lookup: Option<LookupRule>,
+}
+
+/// How the customer of a user is looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookupRule {
+    /// Where.
+    pub place: CustomerPlace,
+    /// Whether the provider must have verified the address; else it must not have denied it.
+    pub require_verified: bool,
+}
+
+/// Where customers are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CustomerPlace {
+    /// Rows of our table `customers` that the application put there.
+    Own,
+    /// A table of the application.
+    Application,
 }
 
 /// What becomes of the rows of a deleted person.
@@ -62,6 +83,9 @@ pub struct ProfileRule {
     pub create_on: CreateOn,
     /// Types that a legal activation of this one makes where they are missing.
     pub activation_creates: Vec<String>,
+    /// Columns of the linked customer that have to be filled before it is activated.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<String>,
     /// Attributes that a new profile has.
     pub attributes: Map<String, Value>,
     /// Laid over `attributes` for users that a backfill made.

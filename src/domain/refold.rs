@@ -229,7 +229,8 @@ fn hand_over_rows(world: &mut World, stored: &World, pairs: &[(PersonId, PersonI
             profile.row = take(known.profiles.get(name).and_then(|known| known.row));
         }
         for (organization, customer) in &mut person.customers {
-            customer.row = take(known.customers.get(organization).and_then(|known| known.row));
+            let stored = known.customers.get(organization).and_then(|known| known.row);
+            customer.row = customer.found.or_else(|| take(stored));
         }
     }
     let mut made_profiles: BTreeMap<(EventRef, &str), Uuid> = BTreeMap::new();
@@ -255,7 +256,8 @@ fn hand_over_rows(world: &mut World, stored: &World, pairs: &[(PersonId, PersonI
             .iter_mut()
             .filter(|(_, customer)| customer.row.is_none())
         {
-            customer.row = take(made_customers.get(&(customer.made_by, name.as_str())).copied());
+            let made = made_customers.get(&(customer.made_by, name.as_str())).copied();
+            customer.row = customer.found.or_else(|| take(made));
         }
     }
 }

@@ -171,6 +171,7 @@ impl Person {
                 None => self.customers.insert(organization, theirs),
             };
         }
+        self.link = self.link.take().or(other.link);
         self.version += other.version;
         taken_over
     }
@@ -226,7 +227,9 @@ fn later_join(ours: Customer, theirs: Customer) -> Customer {
     };
     Customer {
         name: later.name.or(earlier.name),
-        row: later.row.or(earlier.row),
+        // The application's row stands; one that the worker made goes.
+        found: later.found.or(earlier.found),
+        row: later.found.or(earlier.found).or(later.row).or(earlier.row),
         ..later
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
-use super::diff::Difference;
+use super::diff::{Difference, found_rows};
 use super::policy::{DisplayOwner, Policy};
 use super::rows::{CustomerChange, CustomerRow, ProfileChange, ProfileRow, customer_rows, profile_rows};
 use super::world::World;
@@ -122,6 +122,7 @@ pub fn repair(difference: &mut Difference, actual: &Actual, new: &World, policy:
         .iter()
         .map(|customer| (customer.customer_id, customer))
         .collect();
+    let found = found_rows(new);
     difference.new_customers.clear();
     difference.customers.clear();
     difference.gone_customers.clear();
@@ -131,9 +132,17 @@ pub fn repair(difference: &mut Difference, actual: &Actual, new: &World, policy:
             .filter(|was| was.organization_id == row.organization_id)
         {
             Some(was) => {
-                difference.customers.extend(CustomerChange::between(was, row.clone()));
-                customers.remove(&row.customer_id);
+                let row = if found.contains(&row.customer_id) {
+                    of_application(was, &row)
+                } else {
+                    row
+                };
+                let id = row.customer_id;
+                difference.customers.extend(CustomerChange::between(was, row));
+                customers.remove(&id);
             }
+            // The application removed its own row: that is its business.
+            None if found.contains(&row.customer_id) => {}
             None => difference.new_customers.push(row),
         }
     }
@@ -142,9 +151,19 @@ pub fn repair(difference: &mut Difference, actual: &Actual, new: &World, policy:
             let mut row = was.clone();
             row.user_id = out_of_the_way(&was.user_id, id);
             difference.customers.extend(CustomerChange::between(was, row));
-        } else {
+        } else if was.made_by_worker {
             difference.gone_customers.push(id);
         }
+    }
+}
+
+/// What a row of the application says stays, but whose it is.
+fn of_application(was: &CustomerRow, row: &CustomerRow) -> CustomerRow {
+    CustomerRow {
+        user_id: row.user_id.clone(),
+        profile_id: row.profile_id,
+        deleted_at: row.deleted_at,
+        ..was.clone()
     }
 }
 

@@ -26,6 +26,7 @@ pub struct ProfileRow {
     pub external_id: Option<String>,
     pub organization_id: Option<String>,
     pub customer_id: Option<Uuid>,
+    pub linked_customer: Option<String>,
     pub degraded: Vec<String>,
     pub created_via: &'static str,
     pub created_at: i64,
@@ -58,7 +59,7 @@ pub struct ProfileChange {
 }
 
 /// The columns of `profiles` that can change, in the order of the bits of [`ProfileChange::changed`].
-pub const PROFILE_COLUMNS: [&str; 19] = [
+pub const PROFILE_COLUMNS: [&str; 20] = [
     "user_id",
     "status",
     "is_active",
@@ -78,6 +79,7 @@ pub const PROFILE_COLUMNS: [&str; 19] = [
     "updated_at",
     "version",
     "deleted_at",
+    "linked_customer",
 ];
 
 /// The columns of `profiles` that say what the provider said of the user, organizations left out: those belong to a
@@ -105,6 +107,8 @@ pub struct CustomerRow {
     pub created_at: i64,
     pub updated_at: i64,
     pub deleted_at: Option<i64>,
+    /// Never written again: the application's rows stay its own.
+    pub made_by_worker: bool,
 }
 
 /// A change of a stored row of `customers`.
@@ -153,10 +157,10 @@ pub(super) fn customer_rows(world: &World) -> impl Iterator<Item = CustomerRow> 
 
 fn profile_row(person: &Person, name: &str, profile: &Profile) -> Option<ProfileRow> {
     let fields = &person.fields;
-    let membership = profile
-        .organization_id
-        .as_ref()
-        .and_then(|organization| person.customers.get(organization));
+    // A customer without an organization stands under the empty one.
+    let membership = person
+        .customers
+        .get(profile.organization_id.as_deref().unwrap_or_default());
     Some(ProfileRow {
         profile_id: profile.row?,
         user_id: person.key.clone(),
@@ -175,6 +179,7 @@ fn profile_row(person: &Person, name: &str, profile: &Profile) -> Option<Profile
         customer_id: membership
             .filter(|customer| customer.profile_type == name)
             .and_then(|customer| customer.row),
+        linked_customer: person.linked_customer().map(str::to_owned),
         degraded: person.degraded.iter().cloned().collect(),
         created_via: person.via.name(),
         created_at: profile.created_at,
@@ -200,6 +205,7 @@ fn customer_row(person: &Person, organization: &str, customer: &Customer) -> Opt
         created_at: customer.created_at,
         updated_at: customer.updated_at,
         deleted_at: person.deleted_at,
+        made_by_worker: customer.found.is_none(),
     })
 }
 
@@ -227,6 +233,7 @@ impl ProfileChange {
             was.updated_at != row.updated_at,
             was.version != row.version,
             was.deleted_at != row.deleted_at,
+            was.linked_customer != row.linked_customer,
         ]);
         let unset = was
             .synchronised
@@ -254,6 +261,26 @@ impl ProfileChange {
 }
 
 impl CustomerChange {
+    /// A row of the application becomes that of a membership; what the application wrote into it stays.
+    pub(super) fn adoption(row: CustomerRow) -> Self {
+        let changed = bits(&[
+            true,
+            true,
+            row.name.is_some(),
+            false,
+            false,
+            true,
+            row.deleted_at.is_some(),
+        ]);
+        Self {
+            row,
+            // It stood under nobody, or where it goes.
+            old_user_id: String::new(),
+            old_departed: true,
+            changed,
+        }
+    }
+
     /// The change from one state of a row to the next, if there is one.
     pub(super) fn between(was: &CustomerRow, row: CustomerRow) -> Option<Self> {
         // Departing or coming back, a row leaves or enters the unique key, which is written with it.

@@ -12,6 +12,7 @@ mod difference;
 mod display;
 mod effects;
 mod keys;
+mod linking;
 mod merged;
 mod order;
 mod people;
@@ -50,6 +51,7 @@ pub(super) fn policy() -> Policy {
         on_delete: OnDelete::Delete,
         key_is_email: false,
         sources: Vec::new(),
+        lookup: None,
     }
 }
 
@@ -67,6 +69,7 @@ fn rule(name: &str, create_on: CreateOn) -> ProfileRule {
         initial: Status::Draft,
         create_on,
         activation_creates: Vec::new(),
+        requires: Vec::new(),
         attributes: Map::new(),
         backfill_attributes: Map::new(),
         synchronised: Vec::new(),

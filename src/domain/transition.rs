@@ -10,6 +10,9 @@ impl World {
         let Some(name) = transition_type(event, policy) else {
             return (Verdict::rejected(Reason::UnknownProfileType), None);
         };
+        if self.lacks(event, policy, subject, name) {
+            return (Verdict::rejected(Reason::RequirementsMissing), None);
+        }
         let (id, mut effects) = self.somebody(event, policy, subject);
         let before = self.naming(id);
         let person = self.person_mut(id);

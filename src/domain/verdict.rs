@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::inputs::Question;
+
 /// What the fold did with an event of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
@@ -56,6 +58,8 @@ pub enum Reason {
     SourceNotAllowed,
     /// Rejected: a required step in the application's tables failed.
     CascadeFailed,
+    /// Rejected: the linked customer lacks what an activation requires, or there is none.
+    RequirementsMissing,
     /// Dead: the message is not a valid event.
     Undecodable,
     /// Dead: the same identity with other content.
@@ -72,7 +76,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::AfterDeletion,
         Self::AlreadyDeleted,
         Self::AlreadyRenamed,
@@ -84,6 +88,7 @@ impl Reason {
         Self::UnknownProfileType,
         Self::SourceNotAllowed,
         Self::CascadeFailed,
+        Self::RequirementsMissing,
         Self::Undecodable,
         Self::IdConflict,
         Self::TimeInFuture,
@@ -106,6 +111,7 @@ impl Reason {
             Self::UnknownProfileType => "unknown_profile_type",
             Self::SourceNotAllowed => "source_not_allowed",
             Self::CascadeFailed => "cascade_failed",
+            Self::RequirementsMissing => "requirements_missing",
             Self::Undecodable => "undecodable",
             Self::IdConflict => "id_conflict",
             Self::TimeInFuture => "time_in_future",
@@ -134,6 +140,7 @@ impl Reason {
             Self::UnknownProfileType => "the profile type is not configured",
             Self::SourceNotAllowed => "its source may not send this type",
             Self::CascadeFailed => "a late event made it apply, and a required step in the application's tables failed",
+            Self::RequirementsMissing => "the activation requires more of the linked customer",
             Self::Undecodable => "the message is not a valid event",
             Self::IdConflict => "another event with other content has this source and id; the first one stored stands",
             Self::TimeInFuture => "its time lies too far after the broker's",
@@ -164,6 +171,9 @@ impl Reason {
             Self::SourceNotAllowed => "add the type to allow of this [[source]], or stop the source from sending it",
             Self::CascadeFailed => {
                 "see which step failed and why (the worker's log names it); put that right, and publish the event again under a new id"
+            }
+            Self::RequirementsMissing => {
+                "fill the required columns of the linked customer, or link one; then publish the event again under a new id"
             }
             Self::Undecodable => "correct the event at its source and publish it again; the error names field and rule",
             Self::IdConflict => {
@@ -214,6 +224,12 @@ pub struct Effects {
     /// The organization left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<String>,
+    /// The customer linked to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linked: Option<String>,
+    /// That customer was made, because there was none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub customer_made: bool,
     /// Keys that became tombstones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tombstones: Vec<String>,
@@ -230,6 +246,8 @@ pub struct Verdict {
     pub effects: Effects,
     /// Names of the fields that were dropped, by the decoder or by the policy.
     pub degraded: Vec<String>,
+    /// What the fold would have to know and was not told: the verdict is none before they are answered.
+    pub questions: Vec<Question>,
 }
 
 impl Verdict {
@@ -239,6 +257,7 @@ impl Verdict {
             reason: None,
             effects,
             degraded: Vec::new(),
+            questions: Vec::new(),
         }
     }
 
@@ -248,6 +267,7 @@ impl Verdict {
             reason: Some(reason),
             effects,
             degraded: Vec::new(),
+            questions: Vec::new(),
         }
     }
 
@@ -257,6 +277,7 @@ impl Verdict {
             reason: Some(reason),
             effects: Effects::default(),
             degraded: Vec::new(),
+            questions: Vec::new(),
         }
     }
 
@@ -266,6 +287,7 @@ impl Verdict {
             reason: Some(reason),
             effects: Effects::default(),
             degraded: Vec::new(),
+            questions: Vec::new(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::event::{Body, Event, Patch, is_address};
+use super::inputs::Question;
 use super::person::{Fields, Person, Via};
 use super::policy::{OnDelete, Policy};
 use super::verdict::{Effects, Reason, Verdict};
@@ -33,6 +34,8 @@ pub struct World {
     pub(super) absorbed: BTreeMap<PersonId, PersonId>,
     /// The id of the next person.
     pub(super) next: u32,
+    /// What the event being applied would have to know; empty between events.
+    pub(super) questions: Vec<Question>,
 }
 
 /// Who an event speaks of.
@@ -73,6 +76,7 @@ impl World {
             degraded.insert("profile_types".to_owned());
         }
         verdict.degraded = degraded.into_iter().collect();
+        verdict.questions = std::mem::take(&mut self.questions);
         (verdict, person)
     }
 
@@ -283,6 +287,7 @@ impl World {
         effects.fields = before.1.differing(&person.fields);
         person.version += 1;
         person.updated_at = event.time.micros();
+        self.link(id, event, policy, &before.1, effects);
     }
 
     pub(super) fn person(&self, id: PersonId) -> &Person {

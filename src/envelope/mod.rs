@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use time::OffsetDateTime;
 
-use crate::domain::{Event, EventRef, Kind, Position, Reason, Timestamp};
+use crate::domain::{Event, EventRef, Inputs, Kind, Position, Reason, Timestamp};
 
 pub use json::content_hash;
 
@@ -183,6 +183,7 @@ pub fn decode(message: &Incoming<'_>, intake: &Intake) -> Result<Envelope, Refus
         cascade_failed: false,
         degraded: read.degraded,
         backfill: attributes.backfill,
+        inputs: Inputs::default(),
         source: attributes.source,
     };
     Ok(Envelope {
@@ -211,6 +212,7 @@ pub struct Recorded<'a> {
     pub data: &'a str,
     pub backfill: bool,
     pub reduced: bool,
+    pub inputs: Inputs,
 }
 
 /// Makes an event of the ledger again. Keys and position are taken as they were stored: configuration may have changed.
@@ -234,6 +236,7 @@ pub fn recall(recorded: Recorded<'_>) -> Result<Event, Refusal> {
         cascade_failed: false,
         degraded: read.degraded,
         backfill: recorded.backfill,
+        inputs: recorded.inputs,
     };
     if !recorded.reduced {
         return Ok(event);

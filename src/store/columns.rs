@@ -170,12 +170,13 @@ pub(super) fn policy_of(text: &str) -> Result<Policy, StoreError> {
 }
 
 /// The reasons that later folds can take back.
-pub(super) const REJECTIONS: [Reason; 5] = [
+pub(super) const REJECTIONS: [Reason; 6] = [
     Reason::ProtectedUser,
     Reason::KeyTaken,
     Reason::UnknownProfileType,
     Reason::SourceNotAllowed,
     Reason::CascadeFailed,
+    Reason::RequirementsMissing,
 ];
 
 /// A value as JSON text.

@@ -29,6 +29,7 @@ pub struct NewEntry {
     pub stream_sequence: i64,
     pub published: OffsetDateTime,
     pub reduced: bool,
+    pub inputs: Option<String>,
 }
 
 /// What the ledger has under an identity.
@@ -79,6 +80,9 @@ pub struct LedgerRow {
     pub published: OffsetDateTime,
     pub reduced: bool,
     pub cascades: Option<String>,
+    pub inputs: Option<String>,
+    /// Not a column: the inputs as they are since something was asked that never had been before.
+    pub answered: Option<String>,
 }
 
 /// An event of the ledger that a later fold sees differently.
@@ -92,6 +96,8 @@ pub struct Changed {
     pub verdict: Verdict,
     /// The policy it is evaluated by.
     pub policy_id: i64,
+    /// What is known of the application's data for it.
+    pub inputs: Option<String>,
 }
 
 /// A dead letter, to be published by the relay.

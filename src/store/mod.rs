@@ -20,6 +20,7 @@ use patience::within;
 use crate::domain::{KeyRow, Policy, Reason};
 
 pub use columns::{degraded_text, effects_text};
+pub use customers::{CustomerSource, FoundCustomer, MadeCustomer, Remark};
 pub use error::{Dialect, Refusal, StoreError, Trouble};
 pub use ledger::{
     Announcement, Changed, Checkpoints, Decided, Entered, Known, LedgerRow, Letter, Mark, NewEntry, OpenLetter,
@@ -101,6 +102,7 @@ macro_rules! in_tx {
 
 // After the macros, which they use.
 pub mod cascade;
+mod customers;
 mod tx;
 
 impl Store {

@@ -177,6 +177,7 @@ fn each_can_be_made_again_from_what_the_ledger_keeps() {
             position: envelope.event.position.clone(),
             data: &envelope.data,
             reduced: false,
+            inputs: rollcall::domain::Inputs::default(),
             backfill: envelope.event.backfill,
         });
         assert_eq!(again, Ok(envelope.event), "{name}");

@@ -257,6 +257,7 @@ fn envelope(event: &Value) -> Result<Envelope, String> {
         position: envelope.event.position.clone(),
         data: &envelope.data,
         reduced: false,
+        inputs: rollcall::domain::Inputs::default(),
         backfill: envelope.event.backfill,
     };
     let recalled = recall(recorded).map_err(|refusal| format!("{event}: {refusal}"))?;
@@ -293,6 +294,7 @@ fn policy(settings: &Settings) -> Policy {
             CreateOn::Creation
         },
         activation_creates: setting.activation_creates.clone(),
+        requires: Vec::new(),
         attributes: Map::new(),
         backfill_attributes: Map::new(),
         synchronised: Vec::new(),
@@ -310,5 +312,6 @@ fn policy(settings: &Settings) -> Policy {
         },
         key_is_email: false,
         sources: Vec::new(),
+        lookup: None,
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// One rule each: section, lines below it, and what is said after the place and the section's name.
-fn assert_rules(header: &str, rules: &[(&str, &str)]) {
+pub(super) fn assert_rules(header: &str, rules: &[(&str, &str)]) {
     for (lines, expected) in rules {
         let found = problems(&format!("{header}\n{lines}"), &[]);
         let lines_found: Vec<&str> = found.lines().collect();
@@ -260,14 +260,7 @@ fn rules_of_profiles() {
 }
 
 #[test]
-fn rules_of_customers_and_sources() {
-    assert_rules(
-        "[customers]",
-        &[(
-            "profile_type = \"staff\"",
-            "\"profile_type\" in [customers] names \"staff\", which is no configured profile type: name one of \"client\"",
-        )],
-    );
+fn rules_of_sources() {
     assert_rules(
         "[[source]]",
         &[

@@ -21,6 +21,7 @@ fn event(id: u8, seconds: i64, key: &str, to: Option<&str>) -> Event {
         cascade_failed: false,
         degraded: BTreeSet::new(),
         backfill: false,
+        inputs: crate::domain::Inputs::default(),
     }
 }
 

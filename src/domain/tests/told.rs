@@ -61,6 +61,7 @@ pub(super) fn event(n: usize, text: &str) -> Event {
         cascade_failed: false,
         degraded: said.degraded,
         backfill: said.backfill,
+        inputs: crate::domain::Inputs::default(),
     }
 }
 

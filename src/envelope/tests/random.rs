@@ -103,6 +103,7 @@ fn survive(subject: &str, headers: Vec<(String, String)>, payload: &[u8]) -> Res
                 data: &envelope.data,
                 backfill: envelope.event.backfill,
                 reduced: false,
+                inputs: crate::domain::Inputs::default(),
             });
             prop_assert_eq!(again, Ok(envelope.event));
         }

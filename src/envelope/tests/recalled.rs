@@ -58,6 +58,7 @@ fn recorded(envelope: &Envelope) -> Recorded<'_> {
         data: &envelope.data,
         backfill: envelope.event.backfill,
         reduced: false,
+        inputs: crate::domain::Inputs::default(),
     }
 }
 

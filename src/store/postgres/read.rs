@@ -19,7 +19,8 @@ const KEYS: &str = "SELECT k.key, k.root, k.holder, k.person, k.state, k.newest,
 
 const HISTORY: &str = "SELECT l.source, l.event_id, l.user_id, l.key, l.new_key, l.type, l.sequence, l.position, \
     l.backfill, l.data::text, l.outcome, l.reason, l.effects::text, l.degraded::text, l.policy_id, l.late, l.subject, \
-    l.stream_sequence, l.published_at, l.reduced, l.cascades::text \
+    l.stream_sequence, l.published_at, l.reduced, l.cascades::text, \
+    l.inputs::text \
     FROM unnest($1::text[], $2::bytea[], $3::timestamptz[]) AS k (key, after, since) \
     JOIN @ledger l ON l.key = k.key AND l.time >= k.since AND l.position > k.after";
 
@@ -215,6 +216,8 @@ fn ledger_row(row: &PgRow) -> Result<LedgerRow, StoreError> {
         late: row.try_get(15)?,
         reduced: row.try_get(19)?,
         cascades: row.try_get(20)?,
+        inputs: row.try_get(21)?,
+        answered: None,
         subject: row.try_get(16)?,
         stream_sequence: row.try_get(17)?,
         published,

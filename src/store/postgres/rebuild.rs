@@ -12,21 +12,24 @@ use crate::domain::{ActualProfile, CustomerRow, Reason};
 // Rows of the departed are found by their ids only: no index knows their users.
 const PROFILES: &str = "SELECT p.profile_id, p.user_id, p.profile_type, p.status, p.is_active, p.display_name, p.email, \
     p.username, p.first_name, p.last_name, p.full_name, p.phone, p.external_id, p.organization_id, p.customer_id, \
-    p.degraded::text, p.created_via, p.created_at, p.updated_at, p.version, p.deleted_at, p.attributes::text \
+    p.degraded::text, p.created_via, p.created_at, p.updated_at, p.version, p.deleted_at, p.attributes::text, \
+    p.linked_customer \
     FROM unnest($1::uuid[]) AS u (id) JOIN @profiles p ON p.profile_id = u.id \
     UNION \
     SELECT p.profile_id, p.user_id, p.profile_type, p.status, p.is_active, p.display_name, p.email, \
     p.username, p.first_name, p.last_name, p.full_name, p.phone, p.external_id, p.organization_id, p.customer_id, \
-    p.degraded::text, p.created_via, p.created_at, p.updated_at, p.version, p.deleted_at, p.attributes::text \
+    p.degraded::text, p.created_via, p.created_at, p.updated_at, p.version, p.deleted_at, p.attributes::text, \
+    p.linked_customer \
     FROM unnest($2::text[]) AS u (key) JOIN @profiles p ON p.user_id = u.key AND p.deleted_at IS NULL";
 
 const CUSTOMERS: &str = "SELECT c.customer_id, c.user_id, c.organization_id, c.profile_id, c.name, c.email, c.created_at, c.updated_at, \
-    c.deleted_at \
+    c.deleted_at, c.made_by_worker \
     FROM unnest($1::uuid[]) AS u (id) JOIN @customers c ON c.customer_id = u.id \
     UNION \
     SELECT c.customer_id, c.user_id, c.organization_id, c.profile_id, c.name, c.email, c.created_at, c.updated_at, \
-    c.deleted_at \
-    FROM unnest($2::text[]) AS u (key) JOIN @customers c ON c.user_id = u.key AND c.deleted_at IS NULL";
+    c.deleted_at, c.made_by_worker \
+    FROM unnest($2::text[]) AS u (key) JOIN @customers c ON c.user_id = u.key AND c.user_id <> '' \
+    AND c.deleted_at IS NULL";
 
 impl Tx<'_> {
     pub(in super::super) async fn named_by_somebody(&mut self, rows: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
@@ -127,7 +130,7 @@ impl Postgres {
 
     pub(in super::super) async fn count_strangers(&self) -> Result<u64, StoreError> {
         let sql = "SELECT (SELECT count(*) FROM @profiles p WHERE NOT EXISTS \
-            (SELECT 1 FROM @keys k WHERE k.key = p.user_id)) + (SELECT count(*) FROM @customers c WHERE NOT EXISTS \
+            (SELECT 1 FROM @keys k WHERE k.key = p.user_id)) + (SELECT count(*) FROM @customers c WHERE c.user_id <> '' AND NOT EXISTS \
             (SELECT 1 FROM @keys k WHERE k.key = c.user_id))";
         let count: i64 = sqlx::query_scalar(self.sql(sql)).fetch_one(&self.pool).await?;
         Ok(count as u64)
@@ -160,6 +163,7 @@ fn profile_row(row: &PgRow) -> Result<ActualProfile, StoreError> {
         updated_at: columns::micros(row.try_get(18)?),
         version: row.try_get::<i64, _>(19)? as u64,
         deleted_at: row.try_get::<Option<OffsetDateTime>, _>(20)?.map(columns::micros),
+        linked_customer: row.try_get(22)?,
         // These four come as texts.
         status: crate::domain::Status::Draft,
         degraded: Vec::new(),
@@ -177,6 +181,7 @@ fn customer_row(row: &PgRow) -> Result<CustomerRow, StoreError> {
         profile_id: row.try_get(3)?,
         name: row.try_get(4)?,
         email: row.try_get(5)?,
+        made_by_worker: row.try_get(9)?,
         created_at: columns::micros(row.try_get(6)?),
         updated_at: columns::micros(row.try_get(7)?),
         deleted_at: row.try_get::<Option<OffsetDateTime>, _>(8)?.map(columns::micros),

@@ -1,6 +1,8 @@
 UPDATE @customers c SET
     user_id = CASE WHEN u.changed & 1 <> 0 THEN u.user_id ELSE c.user_id END,
-    profile_id = CASE WHEN u.changed & 2 <> 0 THEN u.profile_id ELSE c.profile_id END,
+    profile_id = CASE WHEN u.changed & 2 <> 0 THEN u.profile_id
+        -- Who joins again heals what somebody took away.
+        WHEN u.changed & 32 <> 0 THEN coalesce(c.profile_id, u.profile_id) ELSE c.profile_id END,
     name = CASE WHEN u.changed & 4 <> 0 THEN u.name ELSE c.name END,
     email = CASE WHEN u.changed & 8 <> 0 THEN u.email ELSE c.email END,
     created_at = CASE WHEN u.changed & 16 <> 0 THEN u.created_at ELSE c.created_at END,

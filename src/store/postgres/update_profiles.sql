@@ -18,14 +18,15 @@ UPDATE @profiles p SET
     updated_at = CASE WHEN u.changed & 65536 <> 0 THEN u.updated_at ELSE p.updated_at END,
     version = CASE WHEN u.changed & 131072 <> 0 THEN u.version ELSE p.version END,
     deleted_at = CASE WHEN u.changed & 262144 <> 0 THEN u.deleted_at ELSE p.deleted_at END,
+    linked_customer = CASE WHEN u.changed & 524288 <> 0 THEN u.linked_customer ELSE p.linked_customer END,
     attributes = CASE WHEN jsonb_typeof(p.attributes) = 'object'
         THEN (p.attributes - ARRAY(SELECT jsonb_array_elements_text(u.unset::jsonb))) || u.put::jsonb
         ELSE p.attributes END
 FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::boolean[], $6::text[], $7::text[], $8::text[],
     $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::uuid[], $16::text[],
     $17::text[], $18::timestamptz[], $19::timestamptz[], $20::bigint[], $21::timestamptz[], $22::text[],
-    $23::text[])
+    $23::text[], $24::text[])
 AS u (profile_id, changed, user_id, status, is_active, display_name, email, username, first_name, last_name,
     full_name, phone, external_id, organization_id, customer_id, degraded, created_via, created_at, updated_at,
-    version, deleted_at, unset, put)
+    version, deleted_at, unset, put, linked_customer)
 WHERE p.profile_id = u.profile_id

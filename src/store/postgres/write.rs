@@ -104,8 +104,15 @@ impl Tx<'_> {
 
     async fn delete_customers(&mut self, rows: &[Uuid]) -> Result<(), StoreError> {
         if !rows.is_empty() {
-            let sql =
-                self.sql("DELETE FROM @customers c USING unnest($1::uuid[]) AS u (id) WHERE c.customer_id = u.id");
+            let sql = self.sql(
+                "DELETE FROM @customers c USING unnest($1::uuid[]) AS u (id) \
+                 WHERE c.customer_id = u.id AND c.made_by_worker",
+            );
+            sqlx::query(sql).bind(rows).execute(&mut *self.inner).await?;
+            let sql = self.sql(
+                "UPDATE @customers c SET user_id = '', profile_id = NULL FROM unnest($1::uuid[]) AS u (id) \
+                 WHERE c.customer_id = u.id",
+            );
             sqlx::query(sql).bind(rows).execute(&mut *self.inner).await?;
         }
         Ok(())
@@ -148,6 +155,7 @@ impl Tx<'_> {
             .bind(try_column!(changes, change => change.row.deleted_at.map(columns::instant).transpose()))
             .bind(try_column!(changes, change => columns::json(&change.unset)))
             .bind(try_column!(changes, change => columns::json(&change.set)))
+            .bind(column!(changes, change => change.row.linked_customer.as_deref()))
             .execute(&mut *self.inner)
             .await?;
         Ok(())
@@ -181,6 +189,7 @@ impl Tx<'_> {
             .bind(try_column!(rows, row => columns::instant(row.updated_at)))
             .bind(column!(rows, row => row.version as i64))
             .bind(try_column!(rows, row => row.deleted_at.map(columns::instant).transpose()))
+            .bind(column!(rows, row => row.linked_customer.as_deref()))
             .execute(&mut *self.inner)
             .await?;
         Ok(())
@@ -220,8 +229,8 @@ impl Tx<'_> {
         }
         let sql = self.sql(
             "INSERT INTO @customers (customer_id, user_id, organization_id, profile_id, name, email, created_at, \
-             updated_at, deleted_at) SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], \
-             $6::text[], $7::timestamptz[], $8::timestamptz[], $9::timestamptz[])",
+             updated_at, deleted_at, made_by_worker) SELECT u.*, true FROM unnest($1::uuid[], $2::text[], $3::text[], \
+             $4::uuid[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[], $9::timestamptz[]) AS u",
         );
         sqlx::query(sql)
             .bind(column!(rows, row => row.customer_id))
@@ -301,9 +310,9 @@ impl Tx<'_> {
         }
         let sql = self.sql(
             "UPDATE @ledger l SET outcome = u.outcome, reason = u.reason, effects = u.effects::json, \
-             degraded = u.degraded::json, policy_id = u.policy_id \
-             FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[]) \
-             AS u (source, id, outcome, reason, effects, degraded, policy_id) WHERE l.source = u.source AND l.event_id = u.id",
+             degraded = u.degraded::json, policy_id = u.policy_id, inputs = u.inputs::json \
+             FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[]) \
+             AS u (source, id, outcome, reason, effects, degraded, policy_id, inputs) WHERE l.source = u.source AND l.event_id = u.id",
         );
         sqlx::query(sql)
             .bind(column!(changed, event => event.source.as_str()))
@@ -313,6 +322,7 @@ impl Tx<'_> {
             .bind(try_column!(changed, event => columns::effects_text(&event.verdict)))
             .bind(try_column!(changed, event => columns::degraded_text(&event.verdict)))
             .bind(column!(changed, event => event.policy_id))
+            .bind(column!(changed, event => event.inputs.as_deref()))
             .execute(&mut *self.inner)
             .await?;
         Ok(())
@@ -349,6 +359,7 @@ impl Tx<'_> {
             .bind(column!(entries, entry => entry.stream_sequence))
             .bind(column!(entries, entry => entry.published))
             .bind(column!(entries, entry => entry.reduced))
+            .bind(column!(entries, entry => entry.inputs.as_deref()))
             .execute(&mut *self.inner)
             .await?
             .rows_affected();

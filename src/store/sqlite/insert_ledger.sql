@@ -1,6 +1,6 @@
 INSERT INTO @ledger (source, event_id, user_id, key, new_key, type, time, states_time, sequence, position,
     backfill, content, data, outcome, reason, effects, degraded, policy_id, late, subject, stream_sequence,
-    published_at, reduced)
+    published_at, reduced, inputs)
 SELECT
     value ->> 0,
     value ->> 1,
@@ -24,7 +24,8 @@ SELECT
     value ->> 19,
     value ->> 20,
     value ->> 21,
-    value ->> 22
+    value ->> 22,
+    value ->> 23
 FROM json_each(?1)
 WHERE true
 ON CONFLICT (source, event_id) DO NOTHING

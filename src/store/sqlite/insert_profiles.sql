@@ -1,6 +1,6 @@
 INSERT INTO @profiles (profile_id, user_id, profile_type, status, is_active, display_name, email, username,
     first_name, last_name, full_name, phone, external_id, organization_id, customer_id, attributes, degraded,
-    created_via, created_at, updated_at, version, deleted_at)
+    created_via, created_at, updated_at, version, deleted_at, linked_customer)
 SELECT
     value ->> 0,
     value ->> 1,
@@ -23,6 +23,7 @@ SELECT
     value ->> 18,
     value ->> 19,
     value ->> 20,
-    value ->> 21
+    value ->> 21,
+    value ->> 22
 FROM json_each(?1)
 WHERE true

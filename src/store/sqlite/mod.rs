@@ -7,6 +7,7 @@ mod announcements;
 mod backfill;
 mod cascade;
 mod checkpoints;
+mod customers;
 mod discover;
 mod failures;
 mod look;
@@ -37,11 +38,12 @@ pub(super) use backfill::QueryRows;
 const POLICIES: &str = "SELECT policy_id, body FROM @policies WHERE policy_id IN (SELECT value FROM json_each(?1))";
 
 /// Every migration, oldest first; the number of a migration is its place, from 1.
-const MIGRATIONS: [(&str, &str); 5] = [
+const MIGRATIONS: [(&str, &str); 6] = [
     ("foundation", include_str!("0001_foundation.sql")),
     ("checkpoints", include_str!("0002_checkpoints.sql")),
     ("failures", include_str!("0003_failures.sql")),
     ("cascades", include_str!("0004_cascades.sql")),
+    ("customers", include_str!("0005_customers.sql")),
     ("announcements", include_str!("0006_announcements.sql")),
 ];
 

@@ -23,7 +23,7 @@ const HISTORY: &str = "WITH k AS MATERIALIZED (SELECT value ->> 0 AS key, value 
     unhex(value ->> 2) AS after FROM json_each(?1)) \
     SELECT l.source, l.event_id, l.user_id, l.key, l.new_key, l.type, l.sequence, l.position, \
     l.backfill, l.data, l.outcome, l.reason, l.effects, l.degraded, l.policy_id, l.late, l.subject, \
-    l.stream_sequence, l.published_at, l.reduced, l.cascades FROM k CROSS JOIN @ledger l \
+    l.stream_sequence, l.published_at, l.reduced, l.cascades, l.inputs FROM k CROSS JOIN @ledger l \
     ON l.key = k.key AND l.time >= k.since AND l.position > k.after";
 
 impl Tx<'_> {
@@ -212,6 +212,8 @@ fn ledger_row(row: &SqliteRow) -> Result<LedgerRow, StoreError> {
         late: row.try_get(15)?,
         reduced: row.try_get(19)?,
         cascades: row.try_get(20)?,
+        inputs: row.try_get(21)?,
+        answered: None,
         subject: row.try_get(16)?,
         stream_sequence: row.try_get(17)?,
         published: OffsetDateTime::parse(&published, &Rfc3339)

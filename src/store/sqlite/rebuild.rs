@@ -11,21 +11,24 @@ use crate::domain::{ActualProfile, CustomerRow, Reason};
 // Rows of the departed are found by their ids only: no index knows their users.
 const PROFILES: &str = "SELECT p.profile_id, p.user_id, p.profile_type, p.status, p.is_active, p.display_name, p.email, \
     p.username, p.first_name, p.last_name, p.full_name, p.phone, p.external_id, p.organization_id, p.customer_id, \
-    p.degraded, p.created_via, p.created_at, p.updated_at, p.version, p.deleted_at, p.attributes \
+    p.degraded, p.created_via, p.created_at, p.updated_at, p.version, p.deleted_at, p.attributes, \
+    p.linked_customer \
     FROM json_each(?1) AS u CROSS JOIN @profiles p ON p.profile_id = u.value \
     UNION \
     SELECT p.profile_id, p.user_id, p.profile_type, p.status, p.is_active, p.display_name, p.email, \
     p.username, p.first_name, p.last_name, p.full_name, p.phone, p.external_id, p.organization_id, p.customer_id, \
-    p.degraded, p.created_via, p.created_at, p.updated_at, p.version, p.deleted_at, p.attributes \
+    p.degraded, p.created_via, p.created_at, p.updated_at, p.version, p.deleted_at, p.attributes, \
+    p.linked_customer \
     FROM json_each(?2) AS u CROSS JOIN @profiles p ON p.user_id = u.value AND p.deleted_at IS NULL";
 
 const CUSTOMERS: &str = "SELECT c.customer_id, c.user_id, c.organization_id, c.profile_id, c.name, c.email, c.created_at, c.updated_at, \
-    c.deleted_at \
+    c.deleted_at, c.made_by_worker \
     FROM json_each(?1) AS u CROSS JOIN @customers c ON c.customer_id = u.value \
     UNION \
     SELECT c.customer_id, c.user_id, c.organization_id, c.profile_id, c.name, c.email, c.created_at, c.updated_at, \
-    c.deleted_at \
-    FROM json_each(?2) AS u CROSS JOIN @customers c ON c.user_id = u.value AND c.deleted_at IS NULL";
+    c.deleted_at, c.made_by_worker \
+    FROM json_each(?2) AS u CROSS JOIN @customers c ON c.user_id = u.value AND c.user_id <> '' \
+    AND c.deleted_at IS NULL";
 
 impl Tx<'_> {
     pub(in super::super) async fn named_by_somebody(&mut self, rows: &[Uuid]) -> Result<Vec<Uuid>, StoreError> {
@@ -128,7 +131,7 @@ impl Sqlite {
 
     pub(in super::super) async fn count_strangers(&self) -> Result<u64, StoreError> {
         let sql = "SELECT (SELECT count(*) FROM @profiles p WHERE NOT EXISTS \
-            (SELECT 1 FROM @keys k WHERE k.key = p.user_id)) + (SELECT count(*) FROM @customers c WHERE NOT EXISTS \
+            (SELECT 1 FROM @keys k WHERE k.key = p.user_id)) + (SELECT count(*) FROM @customers c WHERE c.user_id <> '' AND NOT EXISTS \
             (SELECT 1 FROM @keys k WHERE k.key = c.user_id))";
         let count: i64 = sqlx::query_scalar(self.sql(sql)).fetch_one(&self.readers).await?;
         Ok(count as u64)
@@ -161,6 +164,7 @@ fn profile_row(row: &SqliteRow) -> Result<ActualProfile, StoreError> {
         updated_at: columns::micros_of(row.try_get(18)?),
         version: row.try_get::<i64, _>(19)? as u64,
         deleted_at: row.try_get::<Option<&str>, _>(20)?.map(columns::micros_of),
+        linked_customer: row.try_get(22)?,
         // These four come as texts.
         status: crate::domain::Status::Draft,
         degraded: Vec::new(),
@@ -178,6 +182,7 @@ fn customer_row(row: &SqliteRow) -> Result<CustomerRow, StoreError> {
         profile_id: row.try_get::<Option<&str>, _>(3)?.map(uuid),
         name: row.try_get(4)?,
         email: row.try_get(5)?,
+        made_by_worker: row.try_get(9)?,
         created_at: columns::micros_of(row.try_get(6)?),
         updated_at: columns::micros_of(row.try_get(7)?),
         deleted_at: row.try_get::<Option<&str>, _>(8)?.map(columns::micros_of),

@@ -18,6 +18,7 @@ UPDATE @profiles AS p SET
     updated_at = CASE WHEN u.changed & 65536 <> 0 THEN u.updated_at ELSE p.updated_at END,
     version = CASE WHEN u.changed & 131072 <> 0 THEN u.version ELSE p.version END,
     deleted_at = CASE WHEN u.changed & 262144 <> 0 THEN u.deleted_at ELSE p.deleted_at END,
+    linked_customer = CASE WHEN u.changed & 524288 <> 0 THEN u.linked_customer ELSE p.linked_customer END,
     attributes = CASE WHEN json_type(p.attributes) = 'object'
         THEN json_patch(json_patch(p.attributes, u.removed), u.put) ELSE p.attributes END
 FROM (
@@ -44,7 +45,8 @@ FROM (
         value ->> 19 AS version,
         value ->> 20 AS deleted_at,
         value ->> 21 AS removed,
-        value ->> 22 AS put
+        value ->> 22 AS put,
+        value ->> 23 AS linked_customer
     FROM json_each(?1)
 ) AS u
 WHERE p.profile_id = u.profile_id

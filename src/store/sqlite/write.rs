@@ -26,7 +26,13 @@ impl Tx<'_> {
         )
         .await?;
         self.remove(
-            "DELETE FROM @customers WHERE customer_id IN (SELECT value FROM json_each(?1))",
+            "DELETE FROM @customers WHERE customer_id IN (SELECT value FROM json_each(?1)) AND made_by_worker",
+            &difference.gone_customers,
+        )
+        .await?;
+        self.remove(
+            "UPDATE @customers SET user_id = '', profile_id = NULL \
+             WHERE customer_id IN (SELECT value FROM json_each(?1))",
             &difference.gone_customers,
         )
         .await?;
@@ -75,7 +81,7 @@ impl Tx<'_> {
         self.resolve_letters(&decided.resolved).await?;
         self.run(
             "UPDATE @ledger AS l SET outcome = u.value ->> 2, reason = u.value ->> 3, effects = u.value ->> 4, \
-             degraded = u.value ->> 5, policy_id = u.value ->> 6 FROM json_each(?1) AS u \
+             degraded = u.value ->> 5, policy_id = u.value ->> 6, inputs = u.value ->> 7 FROM json_each(?1) AS u \
              WHERE l.source = u.value ->> 0 AND l.event_id = u.value ->> 1",
             &decided.changed,
             changed,
@@ -216,6 +222,7 @@ fn profile(row: &ProfileRow) -> Result<Value, StoreError> {
         time(row.updated_at)?,
         row.version,
         row.deleted_at.map(time).transpose()?,
+        row.linked_customer,
     ]))
 }
 
@@ -252,6 +259,7 @@ fn profile_change(change: &ProfileChange) -> Result<Value, StoreError> {
         row.deleted_at.map(time).transpose()?,
         columns::json(&removed)?,
         columns::json(&change.set)?,
+        row.linked_customer,
     ]))
 }
 
@@ -294,6 +302,7 @@ fn changed(event: &Changed) -> Result<Value, StoreError> {
         columns::effects_text(verdict)?,
         columns::degraded_text(verdict)?,
         event.policy_id,
+        event.inputs,
     ]))
 }
 
@@ -323,6 +332,7 @@ fn entry(entry: &NewEntry) -> Result<Value, StoreError> {
         entry.stream_sequence,
         columns::time_text(entry.published)?,
         entry.reduced,
+        entry.inputs,
     ]))
 }
 

@@ -60,6 +60,7 @@ fn stands(envelope: &Envelope) {
         data: &envelope.data,
         backfill: event.backfill,
         reduced: false,
+        inputs: rollcall::domain::Inputs::default(),
     });
     assert_eq!(again.as_ref(), Ok(event), "recalled from the ledger");
     let value = parsed(&envelope.data);

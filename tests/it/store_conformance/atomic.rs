@@ -188,7 +188,7 @@ async fn the_number_of_statements_does_not_depend_on_the_size(base: Base) -> Res
 }
 
 /// Applies the stream as one batch and returns the statements that took, as the trace event of the batch says.
-async fn statements(applier: &Applier, stream: &Stream) -> Result<u32> {
+pub(super) async fn statements(applier: &Applier, stream: &Stream) -> Result<u32> {
     LOG.take();
     apply(applier, &stream.messages).await?;
     let log = String::from_utf8(LOG.take())?;
@@ -209,7 +209,7 @@ thread_local! {
 }
 
 /// Listens for the whole process: listeners of single threads that come and go beside each other miss events.
-fn listen() {
+pub(super) fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let subscriber = tracing_subscriber::fmt()

@@ -2,6 +2,8 @@
 
 mod atomic;
 mod columns;
+mod customer_table;
+mod customers;
 mod cuts;
 mod late;
 mod letters;

@@ -15,7 +15,15 @@ on_both!(
 
 async fn migrating_twice_does_nothing_the_second_time(base: Base) -> Result<()> {
     let (store, done) = Store::migrate(&base.settings()).await?;
-    assert_eq!(done, ["foundation", "checkpoints", "failures", "announcements"]);
+    let names = [
+        "foundation",
+        "checkpoints",
+        "failures",
+        "cascades",
+        "customers",
+        "announcements",
+    ];
+    assert_eq!(done, names);
     assert_eq!(store.schema_state().await?, SchemaState::Current);
     store.close().await;
     if base.which == Which::Sqlite {
@@ -24,7 +32,7 @@ async fn migrating_twice_does_nothing_the_second_time(base: Base) -> Result<()> 
     let (store, done) = Store::migrate(&base.settings()).await?;
     assert!(done.is_empty(), "{done:?}");
     assert_eq!(store.schema_state().await?, SchemaState::Current);
-    assert_eq!(base.number("count(*)", "@migrations").await?, 4);
+    assert_eq!(base.number("count(*)", "@migrations").await?, 6);
     Ok(())
 }
 
@@ -55,8 +63,9 @@ async fn a_database_of_a_newer_version_is_ahead(base: Base) -> Result<()> {
 
 const PROFILES: &str = "profile_id user_id profile_type status is_active display_name email username first_name \
     last_name full_name phone external_id organization_id customer_id attributes degraded created_via created_at \
-    updated_at version deleted_at";
-const CUSTOMERS: &str = "customer_id user_id organization_id profile_id name email created_at updated_at deleted_at";
+    updated_at version deleted_at linked_customer";
+const CUSTOMERS: &str = "customer_id user_id organization_id profile_id name email created_at updated_at deleted_at \
+    made_by_worker";
 const LEDGER: &str = "user_id source event_id type time outcome reason data effects stream_sequence applied_at";
 
 async fn the_public_columns_are_those_of_the_contract(base: Base) -> Result<()> {

@@ -1,0 +1,14 @@
+-- What the application's data said when an event had to know it: an input of every later fold.
+ALTER TABLE @ledger ADD COLUMN inputs TEXT;
+
+-- The customer that a user is linked to, whatever the type of its id is.
+ALTER TABLE @profiles ADD COLUMN linked_customer TEXT;
+
+-- Rows that the application puts there belong to nobody, under the empty user, until the worker links them. It deletes
+-- only those that it made.
+ALTER TABLE @customers ADD COLUMN made_by_worker INTEGER NOT NULL DEFAULT 0;
+UPDATE @customers SET made_by_worker = 1;
+DROP INDEX @customers_user_organization;
+CREATE UNIQUE INDEX @customers_user_organization ON @customers (user_id, organization_id)
+    WHERE deleted_at IS NULL AND user_id <> '';
+CREATE INDEX @customers_free_email ON @customers (lower(email)) WHERE deleted_at IS NULL AND user_id = '';
