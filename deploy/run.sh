@@ -3,17 +3,21 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source-path=SCRIPTDIR source=preset.sh
+. "$(dirname "${BASH_SOURCE[0]}")/preset.sh"
 
 usage() {
     cat <<'TEXT'
 Plays the demo history through Rollcall and shows what came of it.
 
 usage: deploy/run.sh [--once] [--json] [--postgres] [--seed N] [--dev] [--no-install]
+       deploy/run.sh --preset NAME [--once] [--json] [--dev] [--no-install]
 
   --once        end after the summary; exit code 0 only if every number is as expected
   --json        print the summary as one JSON object, the last line of the output; all else goes to stderr
   --postgres    use a private PostgreSQL instead of SQLite
   --seed N      another year of the same company (default 1)
+  --preset NAME play the history of deploy/presets/NAME instead, on PostgreSQL
   --dev         build without optimisation: sooner ready, slower at work
   --no-install  install nothing; say what is missing instead
 
@@ -25,6 +29,7 @@ once=no
 json=()
 database=sqlite
 seed=1
+preset=
 release=(--release)
 built=release
 while [ $# -gt 0 ]; do
@@ -43,6 +48,12 @@ while [ $# -gt 0 ]; do
             shift
             ;;
         --seed=*) seed=${1#--seed=} ;;
+        --preset)
+            [ $# -gt 1 ] || die "--preset needs a name"
+            find_preset "$2"
+            shift
+            ;;
+        --preset=*) find_preset "${1#--preset=}" ;;
         -h | --help)
             usage
             exit 0
@@ -52,6 +63,8 @@ while [ $# -gt 0 ]; do
     shift
 done
 [[ $seed =~ ^[0-9]{1,18}$ ]] || die "--seed needs a whole number, not \"$seed\""
+[ -z "$preset" ] || database=postgres
+config=${preset:-$top}/config.toml
 cd "$top"
 
 run=
@@ -111,7 +124,9 @@ target=${CARGO_TARGET_DIR:-$top/target}
 say "building rollcall (the first time takes some minutes)"
 quiet=()
 [ -t 2 ] || quiet=(--quiet)
-cargo build "${quiet[@]}" "${release[@]}" --locked --bin rollcall --example demo >&2
+examples=(--example demo)
+[ -z "$preset" ] || examples=()
+cargo build "${quiet[@]}" "${release[@]}" --locked --bin rollcall "${examples[@]}" >&2
 rollcall=$target/$built/rollcall
 demo=$target/$built/examples/demo
 
@@ -149,20 +164,34 @@ with_servers() {
     ended_by_itself "${ended:-}" "$code"
 }
 
-stage="playing the history"
-"$demo" generate --seed "$seed" --out "$run/messages.jsonl" --books "$run/books.json"
-"$rollcall" --config "$top/config.toml" migrate >"$run/migrate.log" 2>&1 || {
-    show_log "$run/migrate.log"
-    die "the tables could not be made"
-}
-start "$run/worker.log" "$rollcall" --config "$top/config.toml" run
-servers[$started]=worker
-say "playing the year of seed $seed: $(wc -l <"$run/messages.jsonl") messages"
-with_servers "$demo" play --nats "$nats_url" --messages "$run/messages.jsonl" --played "$run/played.json"
+play_year() {
+    stage="playing the history"
+    "$demo" generate --seed "$seed" --out "$run/messages.jsonl" --books "$run/books.json"
+    "$rollcall" --config "$config" migrate >"$run/migrate.log" 2>&1 || {
+        show_log "$run/migrate.log"
+        die "the tables could not be made"
+    }
+    start_worker
+    say "playing the year of seed $seed: $(wc -l <"$run/messages.jsonl") messages"
+    with_servers "$demo" play --nats "$nats_url" --messages "$run/messages.jsonl" --played "$run/played.json"
 
-stage="comparing the tables with the books"
-with_servers "$demo" check --nats "$nats_url" --store "$store_url" --rollcall "$rollcall" --config "$top/config.toml" \
-    --books "$run/books.json" --played "$run/played.json" "${json[@]}"
+    stage="comparing the tables with the books"
+    with_servers "$demo" check --nats "$nats_url" --store "$store_url" --rollcall "$rollcall" --config "$config" \
+        --books "$run/books.json" --played "$run/played.json" "${json[@]}"
+}
+
+# start_worker: the worker of this run, until the end.
+start_worker() {
+    start "$run/worker.log" "$rollcall" --config "$config" run
+    servers[$started]=worker
+}
+
+if [ -n "$preset" ]; then
+    play_preset
+    [ "$once" = yes ] || start_worker
+else
+    play_year
+fi
 
 if [ "$once" = no ]; then
     stage="serving"

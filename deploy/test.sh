@@ -7,7 +7,7 @@ set -euo pipefail
 usage() {
     cat <<'TEXT'
 Checks everything: format, lints, documentation, dependencies, every test on real servers, the demo on
-both databases, and a storm.
+both databases, a storm, and the demo of every preset.
 
 usage: deploy/test.sh [--no-install]
 
@@ -161,6 +161,9 @@ step "tests" tests
 step "demo on SQLite" demo
 step "demo on PostgreSQL" demo --postgres
 step "chaos" chaos
+for preset in "$top"/deploy/presets/*/; do
+    step "preset $(basename "$preset")" demo --preset "$(basename "$preset")"
+done
 
 printf '\n'
 failed=0

@@ -22,6 +22,7 @@ mod mail;
 mod naive;
 mod outcomes;
 mod plans;
+mod presets;
 mod random_histories;
 mod replay;
 mod store_conformance;

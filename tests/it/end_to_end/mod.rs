@@ -3,4 +3,5 @@
 mod forms;
 mod letters;
 pub(crate) mod outages;
+mod sources;
 mod stops;

@@ -1,0 +1,101 @@
+//! The applications whose presets are shipped, each proved by a test that bears its name and reads like its story.
+//!
+//! A preset is taken as it is: its configuration, its SQL, its history, and what must have come of it. The tests read
+//! through the old names.
+
+mod client_profile;
+mod crm_customers;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::deployment::{Deployment, PATIENCE};
+use crate::harness::wait::wait_for;
+use crate::harness::worker::Worker;
+use crate::world::{Base, Which};
+
+/// An application with its preset on PostgreSQL.
+struct Preset {
+    folder: PathBuf,
+    deployment: Deployment,
+}
+
+impl Preset {
+    /// With its tables, and nothing played.
+    async fn set_up(name: &str) -> Result<Self> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/presets").join(name);
+        let deployment = Deployment::around(Base::fresh(Which::Postgres).await?).await?;
+        let preset = Self { folder, deployment };
+        preset.base().script(&preset.text("schema.sql")?).await?;
+        let checked = preset.rollcall(&["check", "--json"]).await?;
+        let customers = checked.json()?["findings"].to_string();
+        assert!(customers.contains("can be looked for"), "{customers}");
+        Ok(preset)
+    }
+
+    fn base(&self) -> &Base {
+        &self.deployment.base
+    }
+
+    fn text(&self, name: &str) -> Result<String> {
+        std::fs::read_to_string(self.folder.join(name)).with_context(|| format!("{name} of {}", self.folder.display()))
+    }
+
+    fn arguments<'a>(config: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
+        ["--config", config]
+            .into_iter()
+            .chain(arguments.iter().copied())
+            .collect()
+    }
+
+    fn config(&self) -> String {
+        self.folder.join("config.toml").display().to_string()
+    }
+
+    /// Runs the program to its end with the preset's configuration.
+    async fn rollcall(&self, arguments: &[&str]) -> Result<crate::harness::worker::Finished> {
+        self.deployment.run(&Self::arguments(&self.config(), arguments)).await
+    }
+
+    /// Starts a worker.
+    async fn worker(&self) -> Result<Worker> {
+        let mut worker = self.deployment.start(&Self::arguments(&self.config(), &["run"]))?;
+        worker.logged("working", PATIENCE).await?;
+        Ok(worker)
+    }
+
+    /// Publishes events and works until nothing is left; the outcomes.
+    async fn play(&self, events: &[Value]) -> Result<Value> {
+        self.deployment.publish(events).await?;
+        let counts = self.rollcall(&["run", "--drain", "--json"]).await?.success()?.json()?;
+        Ok(counts["outcomes"].clone())
+    }
+
+    /// The history that is shipped, and what is not as it must be afterwards.
+    async fn demo(&self) -> Result<Vec<String>> {
+        let history = self.folder.join("history.jsonl").display().to_string();
+        self.rollcall(&["publish", &history, "--json"]).await?.success()?;
+        self.rollcall(&["run", "--drain"]).await?.success()?;
+        let expect = self.text("expect.sql")?;
+        let server = self.base().server.as_ref().context("a server")?;
+        let database = self.base().url.rsplit('/').next().context("a database")?;
+        let wrong = server.sql(database, &expect)?;
+        Ok(wrong
+            .lines()
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned)
+            .collect())
+    }
+
+    /// Waits until the ledger has so many events.
+    async fn entered(&self, events: i64) -> Result<()> {
+        wait_for("every event", Duration::from_mins(2), async || {
+            let count = self.base().number("count(*)", "@ledger").await.ok()?;
+            (count >= events).then_some(())
+        })
+        .await
+    }
+}
