@@ -276,6 +276,7 @@ fn data(row: &ProfileRow) -> Map<String, Value> {
         "external_id": row.external_id,
         "organization_id": row.organization_id,
         "customer_id": row.customer_id,
+        "linked_customer": row.linked_customer,
         "degraded": row.degraded,
         "created_via": row.created_via,
         "created_at": time(row.created_at),
