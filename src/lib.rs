@@ -17,6 +17,7 @@ pub mod explain;
 pub mod failpoint;
 pub mod failure;
 pub mod http;
+pub mod ingress;
 pub mod jetstream;
 pub mod mail;
 pub mod outbox;

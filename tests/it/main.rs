@@ -18,6 +18,7 @@ mod fixtures;
 mod fold_properties;
 mod harness;
 mod histories;
+mod ingress;
 mod mail;
 mod naive;
 mod outcomes;

@@ -1,0 +1,134 @@
+//! The language of the files: paths, and what is said of a file that is wrong.
+
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn paths_find_what_they_name() {
+    let body = json!({
+        "id": 7,
+        "none": null,
+        "a/b": {"~": "odd"},
+        "packed": "{\"x\":1}",
+        "encoded": "eyJ4IjoyfQ==",
+        "where": "users/u1/more",
+        "at": "https://h.example:8443/p?q",
+        "list": [{"k": "v", "n": 1}, {"k": 7, "n": 2}, {"k": true, "n": 3}],
+        "user": {"name": "ada", "primary": "v"},
+    });
+    for (path, expected) in [
+        ("/id", Some(json!(7))),
+        ("/none", Some(json!(null))),
+        ("/missing", None),
+        ("/id/deeper", None),
+        ("/a~1b/~0", Some(json!("odd"))),
+        ("/packed(json)/x", Some(json!(1))),
+        ("/encoded(json)/x", Some(json!(2))),
+        ("/id(json)", Some(json!(7))),
+        ("/where(json)", None),
+        ("/where(part 2)", Some(json!("u1"))),
+        ("/where(part 4)", None),
+        ("/at(host)", Some(json!("h.example:8443"))),
+        ("/list/1/n", Some(json!(2))),
+        ("/list/9", None),
+        ("/list[k=v]/n", Some(json!(1))),
+        ("/list[k=7]/n", Some(json!(2))),
+        ("/list[k=true]/n", Some(json!(3))),
+        ("/list[k=/id]/n", Some(json!(2))),
+        ("/list[k=/user/primary]/n", Some(json!(1))),
+        ("/list[k=/none]/n", None),
+        ("/list/*/n", Some(json!(1))),
+        ("name", Some(json!("ada"))),
+        (".", Some(body["user"].clone())),
+        ("", Some(body.clone())),
+    ] {
+        let scope = Scope {
+            body: &body,
+            user: &body["user"],
+        };
+        let found = Path::parse(path)
+            .expect(path)
+            .find(scope)
+            .map(std::borrow::Cow::into_owned);
+        assert_eq!(found, expected, "{path}");
+    }
+    for wrong in ["/a[k", "/a[k]", "/a(", "/a(odd)", "/a(part 0)", "/a(part x)"] {
+        assert!(Path::parse(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn what_is_removed_is_gone_wherever_it_hides() {
+    for (path, body, expected) in [
+        ("/a/b", json!({"a": {"b": 1, "c": 2}}), json!({"a": {"c": 2}})),
+        (
+            "/a/*/b",
+            json!({"a": [{"b": 1}, {"b": 2, "c": 3}]}),
+            json!({"a": [{}, {"c": 3}]}),
+        ),
+        ("/a(json)/b", json!({"a": "{\"b\":1,\"c\":2}"}), json!({"a": {"c": 2}})),
+        ("/a/b", json!({"x": 1}), json!({"x": 1})),
+        ("/a/b", json!([1]), json!([1])),
+    ] {
+        let mut body = body;
+        Path::parse(path).expect(path).remove(&mut body);
+        assert_eq!(body, expected, "{path}");
+    }
+}
+
+const GOOD: &str =
+    "about = \"x\"\n[[signature]]\nscheme = \"static\"\n[defaults]\nsource = \"s\"\nid = \"{/id}\"\nuser_id = \"/u\"\n";
+
+#[test]
+fn what_is_wrong_with_a_file_is_said() {
+    let event = "[[event]]\nas = \"user.created\"\n";
+    assert!(Provider::parse("own", &format!("{GOOD}{event}")).is_ok());
+    for (text, expected) in [
+        ("about = 1".to_owned(), "expected a string"),
+        ("abuot = \"x\"".to_owned(), "unknown field `abuot`"),
+        (format!("{GOOD}"), "there is no [[event]]"),
+        (
+            format!("{GOOD}[[event]]\nas = \"user.made\""),
+            "as = \"user.made\" is no type of event",
+        ),
+        (format!("{GOOD}{event}usr_id = \"x\""), "unknown field `usr_id`"),
+        (
+            format!("{GOOD}{event}fields = {{ mail = \"x\" }}"),
+            "\"mail\" is no field",
+        ),
+        (format!("{GOOD}{event}previous = {{ phone = \"x\" }}"), "previous.phone"),
+        (format!("{GOOD}{event}id = \"{{/id\""), "a { without }"),
+        (
+            format!("{GOOD}{event}fields = {{ email = {{ at = \"x\", missing = \"0\" }} }}"),
+            "missing = \"0\"",
+        ),
+        (format!("answer = 404\n{GOOD}{event}"), "answer is 404"),
+        (
+            format!("extends = \"nobody\"\n{GOOD}"),
+            "there is no provider \"nobody\"",
+        ),
+        (format!("extends = \"svix\"\n{GOOD}"), "extends another"),
+        (
+            format!("never_forward = [\"a\"]\n{GOOD}{event}"),
+            "does not begin with /",
+        ),
+    ] {
+        let error = Provider::parse("own.toml", &text).expect_err(&text).to_string();
+        assert!(error.contains(expected), "{text}\n  {error}");
+    }
+    let error = Provider::embedded("clark").expect_err("no such provider").to_string();
+    assert!(error.contains("clerk, frappe"), "{error}");
+}
+
+#[test]
+fn the_example_of_the_document_is_a_provider() {
+    let document = include_str!("../../../docs/PROVIDERS.md");
+    let (_, rest) = document
+        .split_once("## A service of your own")
+        .expect("the section is there");
+    let (_, rest) = rest.split_once("```toml\n").expect("it has an example");
+    let (example, _) = rest.split_once("```").expect("the example ends");
+    let provider = Provider::parse("own", example).expect("the example is right");
+    assert_eq!(provider.rules.len(), 3);
+}
