@@ -96,6 +96,29 @@ install_smtp() {
         -r "$requirements" || die "aiosmtpd $version could not be installed"
 }
 
+# install_webhook_clients: the signing libraries that senders use, in a virtual environment of their own; those for Node
+# too where npm is on PATH.
+install_webhook_clients() {
+    local pins=$top/deploy/webhook-clients.txt folder=$tools/webhook-clients log=$tools/webhook-clients.log
+    if ! cmp -s "$pins" "$folder/installed.txt"; then
+        [ "$may_install" = yes ] ||
+            die "the signing libraries of deploy/webhook-clients.txt are missing, and --no-install forbids to install them"
+        say "installing the signing libraries of deploy/webhook-clients.txt as ${folder#"$top"/}"
+        rm -rf "$folder"
+        mkdir -p "$tools"
+        python3 -m venv "$folder" >"$log" 2>&1 || { install_packages "venv for Python 3" python3-venv && python3 -m venv "$folder"; }
+        "$folder/bin/python" -m pip install --quiet --disable-pip-version-check -r "$pins" >>"$log" 2>&1 || {
+            tail -n 20 "$log" >&2
+            die "the signing libraries could not be installed; see $log"
+        }
+        cp "$pins" "$folder/installed.txt"
+    fi
+    if command -v npm >/dev/null && [ ! -d "$folder/node_modules/svix" ] && [ "$may_install" = yes ]; then
+        npm install --silent --no-audit --no-fund --prefix "$folder" svix@1.99.1 standardwebhooks@1.1.1 >>"$log" 2>&1 ||
+            say "the signing libraries for Node could not be installed; those for Python are used"
+    fi
+}
+
 # Sets nats to a nats-server from 2.10 on: Debian's own 2.9 does not know sync_interval and would lose events.
 find_nats() {
     local version

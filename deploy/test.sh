@@ -68,6 +68,7 @@ install_tools() {
     install_nats nats-server-oldest.txt "$tools/nats-server-2.10.26/nats-server"
     install_nats nats-server-newest.txt "$tools/nats-server-2.15.1/nats-server"
     install_smtp
+    install_webhook_clients
     find_postgres
     # The tests run on the version that is recommended, not on whatever PATH has.
     export ROLLCALL_NATS_SERVER=$tools/bin/nats-server

@@ -10,6 +10,9 @@ use crate::dead_letters::Undertaker;
 use crate::domain::cascade::{Field, KeyKind, OnLeave, OnRename, Piece, Rule, Template};
 use crate::domain::{self, CustomerPlace, LookupRule, Policy, ProfileRule, SourceRule};
 use crate::envelope::Intake;
+use crate::ingress::provider::Provider;
+use crate::ingress::signature::{Credentials, Jwks};
+use crate::ingress::{Endpoint, EndpointSettings, IngressError};
 use crate::jetstream::{ConnectSettings, ConsumerSettings, Manage, Removal, StreamSettings, TlsMode, WhenFull};
 use crate::mail::{Orders, PostSettings, Security, Welcome};
 use crate::store::cascade::{AuditRule, Expect, Need, StepRule};
@@ -277,6 +280,52 @@ pub fn undertaker(config: &Config) -> Undertaker {
         subject_prefix: config.dead_letters.subject_prefix.clone(),
         stream: config.consumer.stream.clone(),
     }
+}
+
+/// The endpoints for webhooks.
+///
+/// # Errors
+/// A provider that is unknown or wrong, or secrets that do not fit it.
+pub fn endpoints(config: &Config) -> Result<Vec<Endpoint>, IngressError> {
+    config.ingress.iter().map(endpoint).collect()
+}
+
+fn endpoint(low: &config::Endpoint) -> Result<Endpoint, IngressError> {
+    let provider = match &low.provider {
+        config::ProviderChoice::Embedded(name) => Provider::embedded(name),
+        config::ProviderChoice::File(file) => {
+            let name = file.display().to_string();
+            let text = std::fs::read_to_string(file).map_err(|source| IngressError::File {
+                endpoint: low.name.clone(),
+                file: name.clone(),
+                source,
+            })?;
+            Provider::parse(&name, &text)
+        }
+    };
+    let jwks = low.jwks.as_deref().map(Jwks::parse).transpose();
+    Endpoint::new(EndpointSettings {
+        name: low.name.clone(),
+        provider: provider.map_err(|source| IngressError::Provider {
+            endpoint: low.name.clone(),
+            source,
+        })?,
+        credentials: Credentials {
+            secrets: low.secrets.clone(),
+            jwks: jwks.map_err(|error| IngressError::Unusable {
+                endpoint: low.name.clone(),
+                what: error.0,
+            })?,
+            scheme: low.scheme.clone(),
+            header: low.header.clone(),
+            issuer: low.issuer.clone(),
+            audience: low.audience.clone(),
+        },
+        offset: low.utc_offset,
+        body_max: low.body_max,
+        body_timeout: low.body_timeout,
+        rate: low.rate,
+    })
 }
 
 /// How the worker works.

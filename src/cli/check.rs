@@ -66,6 +66,11 @@ pub(super) async fn run(args: &Args, path: Option<&Path>) -> anyhow::Result<Exit
         Err(error) => findings.problem("configuration", error),
         Ok(config) => {
             findings.ok("configuration", "valid");
+            match wiring::endpoints(&config) {
+                Err(error) => findings.problem("webhooks", error),
+                Ok(endpoints) if endpoints.is_empty() => {}
+                Ok(endpoints) => findings.ok("webhooks", format!("{} endpoints", endpoints.len())),
+            }
             let (broker, store) = tokio::join!(check_broker(&config), check_store(&config));
             findings.0.extend(broker.0.into_iter().chain(store.0));
         }

@@ -8,6 +8,7 @@ mod cascade;
 mod check;
 mod dead;
 mod explain;
+mod ingress;
 mod migrate;
 mod progress;
 mod publish;
@@ -16,6 +17,7 @@ mod replay;
 mod run;
 mod schema;
 mod tables;
+mod webhook;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,6 +25,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Telemetry};
+use crate::ingress::IngressError;
 use crate::jetstream::BrokerError;
 use crate::store::StoreError;
 
@@ -64,6 +67,11 @@ enum Command {
     Backfill(backfill::Args),
     /// Prove that no message is lost, one by one.
     Audit(audit::Args),
+    /// Take webhooks and publish what they say.
+    Ingress(ingress::Args),
+    /// Try out a provider of webhooks.
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     /// Look at dead letters.
     #[command(subcommand)]
     Dead(dead::Command),
@@ -94,7 +102,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         return check::run(args, cli.config.as_deref()).await;
     }
     let config = Config::load(cli.config.as_deref(), environment())?;
-    let worker = matches!(cli.command, Command::Run(_));
+    let worker = matches!(cli.command, Command::Run(_) | Command::Ingress(_));
     // The log of a command is what went wrong; that of the worker is what it does.
     let log = if worker {
         config.telemetry.log.clone()
@@ -115,6 +123,8 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Replay(args) => replay::run(&args, &config).await,
         Command::Backfill(args) => backfill::run(&args, &config).await,
         Command::Audit(args) => audit::run(&args, &config).await,
+        Command::Ingress(args) => ingress::run(&args, &config).await,
+        Command::Webhook(command) => webhook::run(&command, &config).await,
         Command::Dead(dead::Command::List(args)) => dead::list(&args, &config).await,
         Command::Cascade(cascade::Command::Discover(args)) => cascade::discover(&args, &config).await,
         Command::Cascade(cascade::Command::Check(args)) => cascade::check(&args, &config).await,
@@ -136,6 +146,7 @@ fn is_ours(error: &anyhow::Error) -> bool {
             || cause.is::<Setup>()
             || cause.is::<tables::Unfit>()
             || cause.is::<crate::mail::SetupError>()
+            || cause.is::<IngressError>()
             || cause
                 .downcast_ref::<BrokerError>()
                 .is_some_and(|error| !error.is_transient())

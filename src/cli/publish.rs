@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::{print_json, progress, say};
 use crate::config::Config;
 use crate::domain::hex;
+use crate::ingress::message_id;
 use crate::jetstream::{self, Outgoing, Tally};
 use crate::{clock, wiring};
 
@@ -170,15 +171,6 @@ fn subject(name: String, field: &str) -> anyhow::Result<String> {
         return Ok(name);
     }
     bail!("{field} must begin with \"user.\" and have no blanks or wildcards")
-}
-
-/// Source and id. Where a blank in them would make that ambiguous, or a control would break the header, their hash.
-fn message_id(source: &str, id: &str) -> String {
-    let odd = |c: char| c.is_whitespace() || c.is_control();
-    if source.contains(odd) || id.contains(odd) {
-        return hex(&Sha256::digest(format!("{}:{source}{id}", source.len())));
-    }
-    format!("{source} {id}")
 }
 
 #[cfg(test)]

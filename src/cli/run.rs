@@ -1,5 +1,6 @@
 //! `rollcall run`
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +13,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::tables::follow;
-use super::{Setup, print_json, say};
+use super::{Setup, ingress, print_json, say};
 use crate::apply::Applier;
 use crate::config::Config;
 use crate::failure;
 use crate::http::health::{self, Health};
+use crate::ingress::{Connected, Counts as Webhooks, IngressError};
 use crate::jetstream::{self, Broker, BrokerError};
 use crate::mail::{Post, SetupError};
 use crate::outbox::{Queue, Relay};
@@ -46,10 +48,13 @@ pub(super) struct Args {
 pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
     let shutdown = Shutdown::on_signals(config.worker.grace).context("signals cannot be listened for")?;
     let health = listen(config, &shutdown).await?;
+    let connected = Connected::default();
+    let taking = webhooks(args, config, &connected, &shutdown).await?;
     let Some((broker, store)) = ready(config, &shutdown).await? else {
         return Ok(ExitCode::SUCCESS);
     };
     let post = post(config, &store)?;
+    let _ = connected.set(broker.clone());
     let began = clock::monotonic();
     let Some(applier) = patiently("the database", &shutdown, || async {
         Applier::new(
@@ -100,6 +105,9 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
         &shutdown,
     )
     .await?;
+    if let Some(taking) = taking {
+        taking.await.context("taking webhooks ended early")??;
+    }
     relaying.cancel();
     tokio::select! {
         _ = relay_task => {}
@@ -142,6 +150,24 @@ async fn last_mails(post: Option<&Post>, posting: Option<JoinHandle<()>>, until:
         () = rest => {}
         () = shutdown.hard.cancelled() => {}
     }
+}
+
+/// What is taking webhooks, and what came of it.
+type Taking = tokio::task::JoinHandle<Result<BTreeMap<String, Webhooks>, IngressError>>;
+
+/// Takes webhooks from the start on, where it is configured: senders do not wait until we are ready, they come again.
+async fn webhooks(
+    args: &Args,
+    config: &Config,
+    connected: &Connected,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Option<Taking>> {
+    let Some(address) = config.http.ingress_listen.filter(|_| !args.drain) else {
+        return Ok(None);
+    };
+    let bound = ingress::bind(config, address).await?;
+    let serving = bound.serve(Arc::clone(connected), shutdown.soft.clone());
+    Ok(Some(tokio::spawn(serving)))
 }
 
 /// What publishes the outbox.
@@ -276,7 +302,11 @@ fn is_away(error: &anyhow::Error) -> bool {
 }
 
 /// Tries until it succeeds, the error is final (the flag says whether waiting helps), or we are stopped.
-async fn patiently<T, F>(what: &str, shutdown: &Shutdown, connect: impl Fn() -> F) -> anyhow::Result<Option<T>>
+pub(super) async fn patiently<T, F>(
+    what: &str,
+    shutdown: &Shutdown,
+    connect: impl Fn() -> F,
+) -> anyhow::Result<Option<T>>
 where
     F: Future<Output = Result<T, (bool, anyhow::Error)>>,
 {

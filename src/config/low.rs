@@ -29,6 +29,7 @@ pub(super) struct Config {
     pub dead_letters: DeadLetters,
     pub outbox: Outbox,
     pub mail: super::mail::Low,
+    pub ingress: Vec<super::ingress::Low>,
     pub http: Http,
     pub telemetry: Telemetry,
 }
@@ -339,10 +340,24 @@ impl Default for Outbox {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Default, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Http {
     pub listen: Option<String>,
+    pub ingress_listen: Option<String>,
+    pub ingress_connections: i64,
+    pub trusted_proxies: Vec<String>,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            ingress_listen: None,
+            ingress_connections: 512,
+            trusted_proxies: Vec::new(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]

@@ -12,6 +12,7 @@ mod customers;
 mod document;
 mod duration;
 mod env;
+mod ingress;
 mod low;
 mod mail;
 mod names;
@@ -36,6 +37,7 @@ pub use choices::{
     CascadeKey, CreateOn, DisplayNameOwner, LogFormat, Lookup, OnDelete, OnLeave, OnRename, Status, WelcomeOn,
 };
 pub use customers::Customers;
+pub use ingress::{Endpoint, ProviderChoice};
 pub use mail::{Mail, MailTls};
 pub use problem::{ConfigError, Origin, Problem};
 pub use secret::SecretUrl;
@@ -72,6 +74,9 @@ pub struct Config {
     /// Mail to users; `None` where none is sent.
     pub mail: Option<Mail>,
     /// What the worker says over HTTP.
+    /// The endpoints for webhooks.
+    pub ingress: Vec<Endpoint>,
+    /// What is said and heard over HTTP.
     pub http: Http,
     /// Logs.
     pub telemetry: Telemetry,
@@ -290,6 +295,12 @@ pub struct Outbox {
 pub struct Http {
     /// Where health is asked for; `None` for nowhere.
     pub listen: Option<std::net::SocketAddr>,
+    /// Where webhooks are taken; `None` for nowhere.
+    pub ingress_listen: Option<std::net::SocketAddr>,
+    /// Most connections at a time.
+    pub ingress_connections: usize,
+    /// Who may say in `X-Forwarded-For` for whom they speak.
+    pub trusted_proxies: Vec<std::net::IpAddr>,
 }
 
 /// `[telemetry]`
@@ -384,7 +395,8 @@ fn high(low: low::Config, check: &mut Check<'_>) -> Config {
         outbox: streams::outbox(check, low.outbox, [&consumer.stream, &dead_letters.stream]),
         dead_letters,
         mail: mail::mail(check, low.mail),
-        http: streams::http(check, &low.http),
+        http: streams::http(check, &low.http, low.ingress.len()),
+        ingress: ingress::endpoints(check, low.ingress),
         telemetry: streams::telemetry(check, low.telemetry),
         consumer,
         worker,

@@ -18,7 +18,7 @@ pub(super) struct Section {
 }
 
 /// Every section, in the order of `config.toml`.
-pub(super) static SECTIONS: [Section; 14] = [
+pub(super) static SECTIONS: [Section; 15] = [
     once::<low::Nats>("nats"),
     once::<low::Consumer>("consumer"),
     once::<low::Store>("store"),
@@ -43,6 +43,10 @@ pub(super) static SECTIONS: [Section; 14] = [
     once::<low::DeadLetters>("dead_letters"),
     once::<low::Outbox>("outbox"),
     once::<mail::Low>("mail"),
+    Section {
+        repeated: true,
+        ..once::<super::ingress::Low>("ingress")
+    },
     once::<low::Http>("http"),
     once::<low::Telemetry>("telemetry"),
 ];

@@ -124,18 +124,43 @@ pub(super) fn outbox(check: &mut Check<'_>, low: low::Outbox, others: [&String; 
     }
 }
 
-/// Checks `[http]`.
-pub(super) fn http(check: &mut Check<'_>, low: &low::Http) -> Http {
-    let at = At::new("http", "listen");
-    let listen = low.listen.as_deref().and_then(|text| {
-        let address = text.parse().ok();
-        if address.is_none() {
-            let remedy = "give an address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"";
-            check.report(at, format_args!("is {text:?}"), remedy);
+/// Checks `[http]`, which has an address for so many endpoints.
+pub(super) fn http(check: &mut Check<'_>, low: &low::Http, endpoints: usize) -> Http {
+    let at = |key| At::new("http", key);
+    for text in &low.trusted_proxies {
+        if text.parse::<std::net::IpAddr>().is_err() {
+            let remedy = "give addresses without a port, such as \"10.0.0.7\"";
+            check.report(at("trusted_proxies"), format_args!("contains {text:?}"), remedy);
         }
-        address
-    });
-    Http { listen }
+    }
+    if low.ingress_listen.is_some() && endpoints == 0 {
+        let remedy = "add an [[ingress]], or leave it out";
+        check.report(
+            at("ingress_listen"),
+            "is for webhooks, and no endpoint is configured",
+            remedy,
+        );
+    }
+    Http {
+        listen: address(check, at("listen"), low.listen.as_deref()),
+        ingress_listen: address(check, at("ingress_listen"), low.ingress_listen.as_deref()),
+        ingress_connections: check.number(at("ingress_connections"), low.ingress_connections, 1..=100_000),
+        trusted_proxies: low
+            .trusted_proxies
+            .iter()
+            .filter_map(|text| text.parse().ok())
+            .collect(),
+    }
+}
+
+fn address(check: &mut Check<'_>, at: At, text: Option<&str>) -> Option<std::net::SocketAddr> {
+    let text = text?;
+    let address = text.parse().ok();
+    if address.is_none() {
+        let remedy = "give an address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"";
+        check.report(at, format_args!("is {text:?}"), remedy);
+    }
+    address
 }
 
 /// Checks `[telemetry]`.

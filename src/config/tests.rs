@@ -7,6 +7,7 @@ use super::*;
 
 mod customers;
 mod files;
+mod ingress;
 mod rules;
 
 const SHIPPED: &str = include_str!("../../config.toml");

@@ -232,16 +232,16 @@ fn fields(
 }
 
 fn previous(listed: std::collections::BTreeMap<String, String>) -> Result<Vec<(String, Path)>, String> {
-    let known = |name: &str| matches!(name, "email" | "username");
-    listed
-        .into_iter()
-        .map(|(name, path)| match known(&name) {
-            true => Ok((name, Path::parse(&path)?)),
-            false => Err(format!(
+    let mut earlier = Vec::new();
+    for (name, path) in listed {
+        if !matches!(name.as_str(), "email" | "username") {
+            return Err(format!(
                 "previous.{name}: only email and username have an earlier value"
-            )),
-        })
-        .collect()
+            ));
+        }
+        earlier.push((name, Path::parse(&path)?));
+    }
+    Ok(earlier)
 }
 
 fn constants(

@@ -87,7 +87,7 @@ fn what_is_wrong_with_a_file_is_said() {
     for (text, expected) in [
         ("about = 1".to_owned(), "expected a string"),
         ("abuot = \"x\"".to_owned(), "unknown field `abuot`"),
-        (format!("{GOOD}"), "there is no [[event]]"),
+        (GOOD.to_owned(), "there is no [[event]]"),
         (
             format!("{GOOD}[[event]]\nas = \"user.made\""),
             "as = \"user.made\" is no type of event",

@@ -59,6 +59,11 @@ impl Worker {
         })
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Sends a signal by its name without SIG.
     pub fn signal(&mut self, name: &str) -> Result<()> {
         self.process.signal(name)

@@ -1,6 +1,12 @@
 //! Webhooks: pure translation and signatures by the fixtures, then the edge with real servers and real clients.
 
+mod answers;
+mod attacks;
+mod clients;
+mod commands;
 mod golden;
+mod outages;
+mod serving;
 mod vectors;
 
 use std::path::{Path, PathBuf};

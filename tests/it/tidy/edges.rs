@@ -14,6 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("shutdown", &[]),
     ("failpoint", &[]),
     ("envelope", &["domain"]),
+    ("ingress", &["domain", "jetstream", "clock", "envelope"]),
     ("store", &["domain", "failpoint"]),
     ("telemetry", &["config"]),
     ("failure", &["jetstream", "store"]),

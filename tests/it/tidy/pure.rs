@@ -4,12 +4,15 @@ use super::source::{File, tree};
 use super::{catches, holds, is_rust};
 
 /// Files and folders whose every result follows from their arguments alone.
-const PURE: [&str; 6] = [
+const PURE: [&str; 9] = [
     "src/domain/",
     "src/envelope/",
     "src/apply/decide.rs",
     "src/apply/fold.rs",
     "src/apply/late.rs",
+    "src/ingress/signature/",
+    "src/ingress/provider/",
+    "src/ingress/translation.rs",
     "src/worker/settle.rs",
 ];
 
