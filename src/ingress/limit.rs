@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Most addresses that are told apart.
 const ADDRESSES: usize = 8192;
@@ -14,6 +14,7 @@ const ANYBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 #[derive(Debug, Default)]
 pub(super) struct Allowances {
     left: HashMap<(usize, IpAddr), Allowance>,
+    swept: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +42,7 @@ impl Allowances {
         let rate = f64::from(rate);
         let mut key = (endpoint, network(address));
         if !self.left.contains_key(&key) && self.left.len() >= ADDRESSES {
-            self.left.retain(|_, left| left.grown(now).requests < left.rate);
+            self.sweep(now);
             if self.left.len() >= ADDRESSES {
                 key = (endpoint, ANYBODY);
             }
@@ -59,6 +60,15 @@ impl Allowances {
         left.requests -= 1.0;
         true
     }
+
+    /// Forgets who is idle; once a second at most, or a flood of addresses would make each request cost the whole table.
+    fn sweep(&mut self, now: Instant) {
+        let recently = |last: Instant| now.saturating_duration_since(last) < Duration::from_secs(1);
+        if !self.swept.is_some_and(recently) {
+            self.swept = Some(now);
+            self.left.retain(|_, left| left.grown(now).requests < left.rate);
+        }
+    }
 }
 
 /// Whoever has one address of version 6 has at least 2^64 of them.
@@ -74,8 +84,6 @@ fn network(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn four(last: u8) -> IpAddr {

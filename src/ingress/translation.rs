@@ -218,7 +218,7 @@ fn fitting(rule: &contract::Rule, value: Value) -> Option<Value> {
         return Some(value);
     }
     match rule {
-        contract::Rule::Text { .. } | contract::Rule::Address { .. } => match value {
+        contract::Rule::Text { .. } | contract::Rule::Address { .. } | contract::Rule::Link { .. } => match value {
             Value::String(text) if text.is_empty() => Some(Value::Null),
             Value::String(text) => Some(Value::String(text)),
             Value::Number(number) => Some(Value::String(number.to_string())),
