@@ -41,7 +41,7 @@ pub(super) struct Bound {
 pub(super) async fn bind(config: &Config, address: SocketAddr) -> anyhow::Result<Bound> {
     let endpoints: Vec<Endpoint> = wiring::endpoints(config)?;
     if endpoints.is_empty() {
-        return Err(Setup("there is no [[ingress]] in the configuration: nobody would be believed").into());
+        return Err(Setup("there is no [[ingress]] in the configuration: nobody would be believed".into()).into());
     }
     let listener = TcpListener::bind(address)
         .await
@@ -78,7 +78,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     let shutdown = Shutdown::on_signals(config.worker.grace).context("signals cannot be listened for")?;
     let address = args.listen.or(config.http.ingress_listen);
     let address = address.ok_or(Setup(
-        "no address for webhooks: give --listen, or ingress_listen in [http]",
+        "no address for webhooks: give --listen, or ingress_listen in [http]".into(),
     ))?;
     let bound = bind(config, address).await?;
     let connected = Connected::default();

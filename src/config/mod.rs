@@ -40,6 +40,7 @@ pub use customers::Customers;
 pub use ingress::{Endpoint, ProviderChoice};
 pub use mail::{Mail, MailTls};
 pub use problem::{ConfigError, Origin, Problem};
+pub use profiles::Source;
 pub use secret::SecretUrl;
 
 use check::Check;
@@ -245,17 +246,6 @@ pub struct ProfileType {
     pub display_name: Vec<String>,
     /// Who has the last word on it.
     pub display_name_owner: DisplayNameOwner,
-}
-
-/// One of `[[source]]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
-    /// The CloudEvents source, compared exactly; unique.
-    pub source: String,
-    /// Put before every user key that it sends; may be empty.
-    pub key_prefix: String,
-    /// Names of the event types it may send; empty for all.
-    pub allow: Vec<String>,
 }
 
 /// `[dead_letters]`

@@ -5,7 +5,18 @@ use serde_json::{Map, Number, Value};
 use super::check::Check;
 use super::problem::At;
 use super::section::nearest;
-use super::{ProfileType, Source, Worker, low};
+use super::{ProfileType, Worker, low};
+
+/// One of `[[source]]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The CloudEvents source, compared exactly; unique.
+    pub source: String,
+    /// Put before every user key that it sends; may be empty.
+    pub key_prefix: String,
+    /// Names of the event types it may send; empty for all.
+    pub allow: Vec<String>,
+}
 
 /// The profile type there is when none is configured.
 const DEFAULT_TYPE: &str = "client";

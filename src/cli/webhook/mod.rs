@@ -67,7 +67,9 @@ impl Whose {
             let found = wiring::endpoints(config)?
                 .into_iter()
                 .find(|endpoint| endpoint.name() == name);
-            return Ok(found.ok_or(Setup("there is no [[ingress]] of this name in the configuration"))?);
+            return Ok(found.ok_or(Setup(
+                "there is no [[ingress]] of this name in the configuration".into(),
+            ))?);
         }
         let name = self.provider.clone().unwrap_or_default();
         let provider = provider(&name)?;
