@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use toml::Table;
+
 use super::check::Check;
 use super::names::is_plain_name;
 use super::problem::At;
 use super::profiles::configured;
-use super::{Backend, Lookup, ProfileType, Store, low};
+use super::{Backend, Lookup, ProfileType, Store};
 
 /// `[customers]`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +28,36 @@ pub struct Customers {
     /// What a customer is made of where none is found, by column: texts with `{uuid}`, `{email}`, `{user_id}` and
     /// `{display_name}` in them. Empty when none is to be made.
     pub create: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Low {
+    pub profile_type: Option<String>,
+    pub lookup: Lookup,
+    pub require_verified_email: bool,
+    pub create: bool,
+    pub table: Option<String>,
+    pub id_column: String,
+    pub email_column: String,
+    pub name_column: Option<String>,
+    pub create_columns: Table,
+}
+
+impl Default for Low {
+    fn default() -> Self {
+        Self {
+            profile_type: None,
+            lookup: Lookup::None,
+            require_verified_email: true,
+            create: false,
+            table: None,
+            id_column: "id".into(),
+            email_column: "email".into(),
+            name_column: None,
+            create_columns: Table::new(),
+        }
+    }
 }
 
 /// What may stand in `create_columns`, beside text.
@@ -50,12 +82,7 @@ const OUR_TABLES: [&str; 12] = [
 const PLAIN: &str = "give a plain name: letters, digits and underscores, 63 at most, no digit first";
 
 /// Checks `[customers]` against the profile types there are.
-pub(super) fn customers(
-    check: &mut Check<'_>,
-    low: low::Customers,
-    profiles: &[ProfileType],
-    store: &Store,
-) -> Customers {
+pub(super) fn customers(check: &mut Check<'_>, low: Low, profiles: &[ProfileType], store: &Store) -> Customers {
     let names: Vec<String> = profiles.iter().map(|profile| profile.name.clone()).collect();
     if let Some(name) = &low.profile_type {
         configured(check, at("profile_type"), name, &names);
@@ -94,7 +121,7 @@ fn plain(check: &mut Check<'_>, at: At, name: &str) {
 }
 
 /// The names of the table, if there is one to be looked in.
-fn table(check: &mut Check<'_>, low: &low::Customers, store: &Store) -> Vec<String> {
+fn table(check: &mut Check<'_>, low: &Low, store: &Store) -> Vec<String> {
     let Some(text) = &low.table else {
         if low.lookup == Lookup::Table {
             check.report(
@@ -146,7 +173,7 @@ fn is_reserved(names: &[String], store: &Store) -> bool {
     }
 }
 
-fn requirements(check: &mut Check<'_>, low: &low::Customers, profiles: &[ProfileType]) {
+fn requirements(check: &mut Check<'_>, low: &Low, profiles: &[ProfileType]) {
     for (index, profile) in profiles.iter().enumerate() {
         let at = At {
             index,
@@ -166,7 +193,7 @@ fn requirements(check: &mut Check<'_>, low: &low::Customers, profiles: &[Profile
 }
 
 /// The columns of a customer to be made.
-fn create(check: &mut Check<'_>, low: &low::Customers) -> BTreeMap<String, String> {
+fn create(check: &mut Check<'_>, low: &Low) -> BTreeMap<String, String> {
     if !low.create {
         if !low.create_columns.is_empty() {
             check.report(

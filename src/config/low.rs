@@ -11,7 +11,7 @@ use toml::Table;
 
 use super::duration;
 use super::secret::Hidden;
-use super::{CascadeKey, CreateOn, DisplayNameOwner, LogFormat, Lookup, OnDelete, OnLeave, OnRename, Status};
+use super::{CascadeKey, CreateOn, DisplayNameOwner, LogFormat, OnDelete, OnLeave, OnRename, Status};
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Default, serde::Deserialize)]
@@ -22,7 +22,7 @@ pub(super) struct Config {
     pub store: Store,
     pub worker: Worker,
     pub profiles: Vec<Profile>,
-    pub customers: Customers,
+    pub customers: super::customers::Low,
     pub source: Vec<Source>,
     pub cascade: Vec<Cascade>,
     pub audit: Vec<Audit>,
@@ -207,36 +207,6 @@ impl Default for Profile {
             synchronised: Vec::new(),
             display_name: sources.map(String::from).to_vec(),
             display_name_owner: DisplayNameOwner::Worker,
-        }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Customers {
-    pub profile_type: Option<String>,
-    pub lookup: Lookup,
-    pub require_verified_email: bool,
-    pub create: bool,
-    pub table: Option<String>,
-    pub id_column: String,
-    pub email_column: String,
-    pub name_column: Option<String>,
-    pub create_columns: Table,
-}
-
-impl Default for Customers {
-    fn default() -> Self {
-        Self {
-            profile_type: None,
-            lookup: Lookup::None,
-            require_verified_email: true,
-            create: false,
-            table: None,
-            id_column: "id".into(),
-            email_column: "email".into(),
-            name_column: None,
-            create_columns: Table::new(),
         }
     }
 }

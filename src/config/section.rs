@@ -27,7 +27,7 @@ pub(super) static SECTIONS: [Section; 15] = [
         repeated: true,
         ..once::<low::Profile>("profiles")
     },
-    once::<low::Customers>("customers"),
+    once::<super::customers::Low>("customers"),
     Section {
         repeated: true,
         ..once::<low::Source>("source")

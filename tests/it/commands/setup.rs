@@ -25,13 +25,20 @@ async fn migrating_says_what_it_did(base: Base) -> Result<()> {
         .success()?;
     assert_eq!(
         first.json()?["migrations"],
-        json!(["foundation", "checkpoints", "failures", "cascades", "announcements"])
+        json!([
+            "foundation",
+            "checkpoints",
+            "failures",
+            "cascades",
+            "customers",
+            "announcements"
+        ])
     );
     let second = run(base.folder.path(), &["migrate"], &environment, b"")
         .await?
         .success()?;
     assert!(second.stdout.contains("nothing to do"), "{}", second.stdout);
-    assert_eq!(base.number("count(*)", "@migrations").await?, 5);
+    assert_eq!(base.number("count(*)", "@migrations").await?, 6);
     Ok(())
 }
 

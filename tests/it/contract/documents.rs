@@ -140,7 +140,11 @@ fn the_document_of_the_tables_names_every_public_column() -> Result<()> {
     let text = std::fs::read_to_string(docs().join("SCHEMA.md"))?;
     // Those that change, and those that do not.
     let profiles = [&PROFILE_COLUMNS[..], &["profile_id", "profile_type", "attributes"]].concat();
-    let customers = [&CUSTOMER_COLUMNS[..], &["customer_id", "organization_id"]].concat();
+    let customers = [
+        &CUSTOMER_COLUMNS[..],
+        &["customer_id", "organization_id", "made_by_worker"],
+    ]
+    .concat();
     for (table, columns) in [("profiles", profiles), ("customers", customers)] {
         let (_, section) = text.split_once(&format!("## `{table}`")).unwrap_or_default();
         let section = section.split("\n## ").next().unwrap_or_default();
