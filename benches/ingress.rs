@@ -4,6 +4,7 @@
 #[path = "../tests/it/harness/mod.rs"]
 mod harness;
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::Duration;
 
@@ -150,7 +151,7 @@ async fn post(stream: &mut TcpStream, verifier: &Verifier, sender: usize, number
         body.len()
     );
     for (name, value) in verifier.sign(&format!("m{sender}-{number}"), &body, now)? {
-        request.push_str(&format!("{name}: {value}\r\n"));
+        let _ = write!(request, "{name}: {value}\r\n");
     }
     request.push_str("\r\n");
     stream.write_all(&[request.as_bytes(), &body].concat()).await?;

@@ -23,7 +23,7 @@ use crate::wiring;
     after_help = "Examples:\n  rollcall ingress                           take webhooks until SIGTERM\n  rollcall ingress --listen 127.0.0.1:8081   at this address, whatever the configuration says\n\nEach [[ingress]] of the configuration is an endpoint POST /webhooks/<name>. A request is answered 2xx when the stream has\nwhat it became, and 503 with Retry-After while the broker cannot take it. GET /readyz says whether it can.\n`rollcall run` takes webhooks too where [http] ingress_listen is set. Needs the broker, and no database."
 )]
 pub(super) struct Args {
-    /// Where to listen, instead of [http] ingress_listen.
+    /// Where to listen, instead of `[http] ingress_listen`.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
     /// Print the counts as one JSON object on the last line.

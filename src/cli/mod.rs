@@ -99,7 +99,7 @@ pub fn main() -> ExitCode {
 
 async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Command::Check(args) = &cli.command {
-        return check::run(args, cli.config.as_deref()).await;
+        return Box::pin(check::run(args, cli.config.as_deref())).await;
     }
     let config = Config::load(cli.config.as_deref(), environment())?;
     let worker = matches!(cli.command, Command::Run(_) | Command::Ingress(_));
@@ -128,7 +128,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Dead(dead::Command::List(args)) => dead::list(&args, &config).await,
         Command::Cascade(cascade::Command::Discover(args)) => cascade::discover(&args, &config).await,
         Command::Cascade(cascade::Command::Check(args)) => cascade::check(&args, &config).await,
-        Command::Check(args) => check::run(&args, cli.config.as_deref()).await,
+        Command::Check(args) => Box::pin(check::run(&args, cli.config.as_deref())).await,
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! `ROLLCALL_TEST_EVENTS=200000 ROLLCALL_TEST_OUTAGE_SECONDS=120 cargo nextest run soak` is the long one.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use sqlx::Connection as _;
+use tokio::time::Instant;
 
 use super::RECOVERY;
 use crate::deployment::{Deployment, PATIENCE};

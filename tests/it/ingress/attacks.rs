@@ -1,5 +1,6 @@
 //! The edge under attack: whatever is done to it, good requests are served and memory stays what it was.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -177,7 +178,7 @@ async fn a_stop_answers_what_is_in_hand() -> Result<()> {
         body.len()
     );
     for (name, value) in &headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        let _ = write!(head, "{name}: {value}\r\n");
     }
     stream.write_all(format!("{head}\r\n").as_bytes()).await?;
     stream.write_all(&body[..half]).await?;

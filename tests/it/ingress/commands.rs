@@ -197,7 +197,7 @@ async fn send_signs_as_the_sender_would() -> Result<()> {
     let url = format!("http://{}/webhooks/std", serving.address);
     let send =
         async |arguments: &[&str]| rollcall(folder, &[&["webhook", "send"], arguments].concat(), &[], PATIENCE).await;
-    let sent = send(&[
+    let posted = send(&[
         "--endpoint",
         "std",
         "--url",
@@ -208,7 +208,7 @@ async fn send_signs_as_the_sender_would() -> Result<()> {
         "sample.json",
     ])
     .await?;
-    ensure!(sent.success()?.json()?["status"] == 204);
+    ensure!(posted.success()?.json()?["status"] == 204);
     std::fs::write(folder.join("other.secret"), SECRET.replace("AQID", "BQID"))?;
     let other = [
         "--provider",

@@ -1,5 +1,6 @@
 //! A running `rollcall ingress` between a real broker and whoever posts to it.
 
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -171,7 +172,7 @@ pub(super) async fn exchange(
         body.len()
     );
     for (name, value) in headers {
-        request.push_str(&format!("{name}: {value}\r\n"));
+        let _ = write!(request, "{name}: {value}\r\n");
     }
     request.push_str("\r\n");
     let mut bytes = request.into_bytes();

@@ -29,6 +29,9 @@ fn headers(vector: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
+/// What is done to the headers of a request.
+type Change<'a> = &'a dyn Fn(&mut Vec<(String, String)>);
+
 #[test]
 fn every_vector_gives_its_verdict() -> Result<()> {
     let (mut judged, mut wrong) = (0, Vec::new());
@@ -162,7 +165,7 @@ fn headers_that_could_be_read_in_two_ways_are_refused() -> Result<()> {
     let add = |name: &'static str, value: &'static str| {
         move |headers: &mut Vec<(String, String)>| headers.push((name.to_owned(), value.to_owned()))
     };
-    let verdict = |change: &dyn Fn(&mut Vec<(String, String)>)| judged("clerk", &secret, &secret, 0, change);
+    let verdict = |change: Change<'_>| judged("clerk", &secret, &secret, 0, change);
     ensure!(verdict(&|_| {})?.is_ok());
     ensure!(
         verdict(&add("webhook-id", "msg_1"))?.is_err(),
