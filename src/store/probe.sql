@@ -26,7 +26,7 @@ SELECT source, event_id, user_id, key, new_key, type, time, states_time, sequenc
     outcome, reason, effects, degraded, policy_id, late, subject, stream_sequence, published_at, applied_at, reduced
 FROM @ledger WHERE false
 ON CONFLICT (source, event_id) DO NOTHING;
-UPDATE @ledger SET outcome = outcome, cascades = cascades WHERE false;
+UPDATE @ledger SET outcome = outcome, cascades = cascades, inputs = inputs WHERE false;
 INSERT INTO @profiles (profile_id, user_id, profile_type, status, is_active, display_name, email, username,
     first_name, last_name, full_name, phone, external_id, organization_id, customer_id, attributes, degraded,
     created_via, created_at, updated_at, version, deleted_at)
@@ -34,13 +34,13 @@ SELECT profile_id, user_id, profile_type, status, is_active, display_name, email
     full_name, phone, external_id, organization_id, customer_id, attributes, degraded, created_via, created_at,
     updated_at, version, deleted_at
 FROM @profiles WHERE false;
-UPDATE @profiles SET user_id = user_id WHERE false;
+UPDATE @profiles SET user_id = user_id, linked_customer = linked_customer WHERE false;
 DELETE FROM @profiles WHERE false;
 INSERT INTO @customers (customer_id, user_id, organization_id, profile_id, name, email, created_at, updated_at,
     deleted_at)
 SELECT customer_id, user_id, organization_id, profile_id, name, email, created_at, updated_at, deleted_at
 FROM @customers WHERE false;
-UPDATE @customers SET user_id = user_id WHERE false;
+UPDATE @customers SET user_id = user_id, made_by_worker = made_by_worker WHERE false;
 DELETE FROM @customers WHERE false;
 INSERT INTO @dead_letters (message_id, reason, stream_sequence, source, event_id, error, created_at, resolved_at)
 SELECT message_id, reason, stream_sequence, source, event_id, error, created_at, resolved_at
