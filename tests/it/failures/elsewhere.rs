@@ -44,7 +44,9 @@ async fn letters_that_find_no_room_wait_and_delay_nobody(base: Base) -> Result<(
     reaches(&deployment.base, "@dead_letters", 3, PATIENCE).await?;
     worker.logged("the outbox waits", PATIENCE).await?;
     assert_eq!(deployment.dead_letters().await?.len(), 1);
-    reaches(&deployment.base, "@outbox", 2, PATIENCE).await?;
+    // The one that found room is forgotten with the others of its round, if they came in one.
+    let waiting = deployment.base.number("count(*)", "@outbox").await?;
+    assert!((2..=3).contains(&waiting), "{waiting} wait");
     room_for_letters(&deployment, -1).await?;
     reaches(&deployment.base, "@outbox", 0, RECOVERY).await?;
     worker.signal("TERM")?;
