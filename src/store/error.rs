@@ -136,8 +136,6 @@ impl From<sqlx::Error> for StoreError {
             E::PoolTimedOut => Trouble::PoolTimedOut,
             E::PoolClosed => Trouble::PoolClosed,
             E::WorkerCrashed => Trouble::ThreadCrashed,
-            // The driver takes an end of the connection for an answer of zero when it asks for encryption.
-            E::Protocol(text) if text.ends_with(" SSLRequest: 0x00") => Trouble::Io(ErrorKind::UnexpectedEof),
             E::Protocol(_) => Trouble::Protocol,
             E::Configuration(_) => Trouble::Url,
             E::ColumnNotFound(name) => Trouble::ColumnMissing(name),

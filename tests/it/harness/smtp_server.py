@@ -39,7 +39,8 @@ class Handler:
 
 
 def authenticate(server, session, envelope, mechanism, data):
-    return AuthResult(success=(data.login, data.password) == (b"rollcall", b"open sesame"))
+    known = (data.login, data.password) == (b"rollcall", b"open sesame")
+    return AuthResult(success=known, auth_data=data if known else None)
 
 
 async def main():

@@ -25,6 +25,13 @@ async fn told(deployment: &Deployment, user: &str, fits: impl Fn(&Value) -> bool
     found.with_context(|| format!("last: {last}"))
 }
 
+/// Whatever waits is tried without waiting.
+async fn at_once(deployment: &Deployment) -> Result<()> {
+    let waiting = "UPDATE @mails SET next_at = ordered_at WHERE next_at IS NOT NULL";
+    deployment.base.execute(waiting).await?;
+    Ok(())
+}
+
 fn error(told: &Value) -> &str {
     told["email_error"].as_str().unwrap_or_default()
 }
@@ -107,6 +114,7 @@ async fn a_server_that_is_a_stranger_gets_nothing(base: Base) -> Result<()> {
     std::fs::write(&wrong, "open barley")?;
     let right = smtp.folder().join("password").display().to_string();
     deployment.set("ROLLCALL__MAIL__PASSWORD_FILE", &wrong.display().to_string());
+    at_once(&deployment).await?;
     let mut worker = deployment.start(&["run"])?;
     told(&deployment, "ada", |told| error(told).contains("535")).await?;
     worker.signal("TERM")?;
@@ -115,6 +123,7 @@ async fn a_server_that_is_a_stranger_gets_nothing(base: Base) -> Result<()> {
 
     // That it does not take us is no fault of the mail: it is still there.
     deployment.set("ROLLCALL__MAIL__PASSWORD_FILE", &right);
+    at_once(&deployment).await?;
     let mut worker = deployment.start(&["run"])?;
     let mails = smtp.has(1).await?;
     assert_eq!(mails[0].envelope["encrypted"], json!(true));

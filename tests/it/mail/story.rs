@@ -125,7 +125,8 @@ async fn who_asks_for_no_mail_gets_none(base: Base) -> Result<()> {
     // The same again, and a creation of who is there already.
     deployment.run(&["replay"]).await?.success()?;
     let mut again = created("found");
-    again["id"] = json!("again");
+    // After the other one, at the same time.
+    again["id"] = json!("found again");
     deployment.publish(&[again]).await?;
     deployment.drain().await?;
     assert_eq!(deployment.base.number("count(*)", "@mails").await?, 0);
