@@ -28,6 +28,7 @@ use crate::worker::tally::Counts;
 use crate::worker::{self, Gauges, Until};
 use crate::{clock, wiring};
 
+const LONGEST: Duration = Duration::from_secs(5);
 /// How long a stop publishes what is in the outbox.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
@@ -132,8 +133,7 @@ pub(super) fn post(config: &Config, store: &Store) -> Result<Option<Arc<Post>>, 
     Ok(post.transpose()?.map(Arc::new))
 }
 
-/// A mail on its way is seen through within the grace period; a drain tries once what is due. What is not sent is tried
-/// again after the next start.
+/// A mail on its way is seen through in the grace period; a drain tries once what is due. The rest waits for a start.
 async fn last_mails(post: Option<&Post>, posting: Option<JoinHandle<()>>, until: Until, shutdown: &Shutdown) {
     let Some(post) = post else { return };
     let rest = async {
@@ -310,10 +310,9 @@ pub(super) async fn patiently<T, F>(
 where
     F: Future<Output = Result<T, (bool, anyhow::Error)>>,
 {
-    let longest = Duration::from_secs(5);
     let mut pauses = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(200))
-        .with_max_delay(longest)
+        .with_max_delay(LONGEST)
         .with_jitter()
         .without_max_times()
         .build();
@@ -335,7 +334,7 @@ where
         }
         tokio::select! {
             () = shutdown.soft.cancelled() => return Ok(None),
-            () = tokio::time::sleep(pauses.next().unwrap_or(longest)) => {}
+            () = tokio::time::sleep(pauses.next().unwrap_or(LONGEST)) => {}
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::envelope::schema;
 pub(super) struct Args {
     /// Type of event, such as user.created, or of announcement, such as profile.created.
     #[arg(value_name = "TYPE", value_parser = kind)]
-    kind: Option<Type>,
+    kind: Option<Told>,
     /// The whole CloudEvent in structured form instead of its data.
     #[arg(long, requires = "kind")]
     event: bool,
@@ -37,16 +37,16 @@ pub(super) struct Args {
 
 /// What comes in and what goes out.
 #[derive(Debug, Clone, Copy)]
-enum Type {
+enum Told {
     Event(Kind),
     Announcement(Happening),
 }
 
-fn kind(name: &str) -> Result<Type, String> {
-    let event = Kind::from_name(name).map(Type::Event);
+fn kind(name: &str) -> Result<Told, String> {
+    let event = Kind::from_name(name).map(Told::Event);
     let known = || [&Kind::ALL.map(Kind::name)[..], &Happening::ALL.map(Happening::name)].concat();
     event
-        .or_else(|| Happening::from_name(name).map(Type::Announcement))
+        .or_else(|| Happening::from_name(name).map(Told::Announcement))
         .ok_or_else(|| format!("the types are {}", known().join(", ")))
 }
 
@@ -55,13 +55,13 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
         write(folder, config)?;
     } else if let Some(kind) = args.kind {
         let document = match kind {
-            Type::Event(kind) if args.event => schema::event_document(kind),
-            Type::Event(kind) => schema::data_document(kind),
-            Type::Announcement(_) if args.event => {
+            Told::Event(kind) if args.event => schema::event_document(kind),
+            Told::Event(kind) => schema::data_document(kind),
+            Told::Announcement(_) if args.event => {
                 let message = "announcements go in binary form: their attributes are headers, see --asyncapi";
                 return wrong_usage("schema", message);
             }
-            Type::Announcement(kind) => announcements::schema::data_document(kind),
+            Told::Announcement(kind) => announcements::schema::data_document(kind),
         };
         say(&pretty(&document)?)?;
     } else {
