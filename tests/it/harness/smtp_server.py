@@ -40,7 +40,8 @@ class Handler:
 
 def authenticate(server, session, envelope, mechanism, data):
     known = (data.login, data.password) == (b"rollcall", b"open sesame")
-    return AuthResult(success=known, auth_data=data if known else None)
+    # Not handled: the server itself has to answer that it does not take them.
+    return AuthResult(success=known, handled=known, auth_data=data if known else None)
 
 
 async def main():

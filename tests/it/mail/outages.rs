@@ -116,7 +116,8 @@ async fn a_server_that_is_a_stranger_gets_nothing(base: Base) -> Result<()> {
     deployment.set("ROLLCALL__MAIL__PASSWORD_FILE", &wrong.display().to_string());
     at_once(&deployment).await?;
     let mut worker = deployment.start(&["run"])?;
-    told(&deployment, "ada", |told| error(told).contains("535")).await?;
+    let refused = told(&deployment, "ada", |told| error(told).contains("535")).await;
+    refused.with_context(|| worker.log())?;
     worker.signal("TERM")?;
     worker.finished(PATIENCE).await?.success()?;
     assert!(smtp.mails()?.is_empty());
