@@ -95,8 +95,8 @@ quiet=()
 cargo build "${quiet[@]}" "${release[@]}" --locked --bin rollcall --example chaos >&2
 target=${CARGO_TARGET_DIR:-$top/target}
 
-mkdir -p target/chaos
-folder=$(mktemp -d "$top/target/chaos/$store-$seed-XXXXXX")
+folder=$top/target/chaos/$store-$seed-$$
+mkdir -p "$folder"
 say "chaos: $events events, $faults faults, seed $seed, $store; logs and journal in ${folder#"$top"/}"
 code=0
 "$target/$built/examples/chaos" --events "$events" --faults "$faults" --seed "$seed" --store "$store" \

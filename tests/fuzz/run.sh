@@ -28,6 +28,8 @@ case ${1:-} in
 esac
 runs=${2:-10000000}
 mkdir -p target/fuzz
+# The versions that the project itself is built with.
+cp Cargo.lock tests/fuzz/Cargo.lock
 tar -xzf tests/fuzz/corpus.tar.gz -C target/fuzz
 # No sanitizer: there is no unsafe code here, and without one it is several times faster.
 exec cargo +nightly fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz/build -s none "$target" "target/fuzz/$target" -- \
