@@ -16,7 +16,7 @@ use crate::domain::hex;
 use crate::failpoint::{Point, reach};
 use crate::failure::{self, Alarms, Class, Fault};
 use crate::jetstream::{BrokerError, Outgoing, Publisher};
-use crate::store::{OutboxRow, Store, StoreError};
+use crate::store::{OutboxRow, Queue, Store, StoreError};
 
 /// Messages on their way at the same time: a nats-server that syncs every write times out on wide windows.
 const IN_FLIGHT: usize = 64;
@@ -44,17 +44,8 @@ pub struct Relay {
     pub batch: u32,
     /// How often to look without being told.
     pub poll: Duration,
-    /// What it publishes.
+    /// What it publishes. One that cannot be published does not hold up the other.
     pub queues: Vec<Queue>,
-}
-
-/// What waits to be published. One that cannot be published does not hold up the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Queue {
-    /// Dead letters, in any order.
-    Letters,
-    /// What others are told of profiles, in order for each user.
-    Announcements,
 }
 
 /// Why a round of the relay ended early.
@@ -133,10 +124,7 @@ impl Relay {
     async fn drain_queue(&self, queue: Queue) -> Result<u64, RelayError> {
         let mut published = 0;
         loop {
-            let rows = match queue {
-                Queue::Letters => self.store.outbox(self.batch).await?,
-                Queue::Announcements => self.store.announcements(self.batch).await?,
-            };
+            let rows = self.store.outbox(queue, self.batch).await?;
             if rows.is_empty() {
                 return Ok(published);
             }
@@ -146,19 +134,12 @@ impl Relay {
                 Ok(()) => {
                     reach(Point::LettersPublished);
                     let ids: Vec<i64> = rows.iter().map(|row| row.outbox_id).collect();
-                    self.forget(queue, &ids).await?;
+                    self.store.published(queue, &ids).await?;
                     reach(Point::LettersForgotten);
                 }
                 Err(error) if is_its_own(&error) => self.publish_singly(queue, rows).await?,
                 Err(error) => return Err(error.into()),
             }
-        }
-    }
-
-    async fn forget(&self, queue: Queue, ids: &[i64]) -> Result<(), StoreError> {
-        match queue {
-            Queue::Letters => self.store.published(ids).await,
-            Queue::Announcements => self.store.announced(ids).await,
         }
     }
 
@@ -196,7 +177,7 @@ impl Relay {
                 );
                 self.publisher.publish_patiently(&reduced(&row), PATIENCE).await?;
             }
-            self.forget(queue, &[row.outbox_id]).await?;
+            self.store.published(queue, &[row.outbox_id]).await?;
         }
         Ok(())
     }

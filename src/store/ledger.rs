@@ -143,6 +143,25 @@ pub struct OpenLetter {
     pub stream_sequence: u64,
 }
 
+/// What waits to be published, each in a table of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queue {
+    /// Dead letters, in any order.
+    Letters,
+    /// What others are told of profiles, in order for each user.
+    Announcements,
+}
+
+impl Queue {
+    /// The table, as the SQL names it.
+    pub(super) fn table(self) -> &'static str {
+        match self {
+            Self::Letters => "@outbox",
+            Self::Announcements => "@announcements",
+        }
+    }
+}
+
 /// A message that waits to be published.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the columns of the outbox, explained in docs/SCHEMA.md")]

@@ -24,7 +24,7 @@ pub use customers::{CustomerSource, FoundCustomer, MadeCustomer, Remark};
 pub use error::{Dialect, Refusal, StoreError, Trouble};
 pub use ledger::{
     Announcement, Changed, Checkpoints, Decided, Entered, Known, LedgerRow, Letter, Mark, NewEntry, OpenLetter,
-    OutboxRow,
+    OutboxRow, Queue,
 };
 pub use patience::Patience;
 pub use settings::{Backend, StoreSettings};
@@ -197,9 +197,9 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn outbox(&self, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
+    pub async fn outbox(&self, queue: Queue, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
         within(self.patience(), async {
-            on_both!(self, Self, inner => inner.outbox(limit).await)
+            on_both!(self, Self, inner => inner.outbox(queue, limit).await)
         })
         .await
     }
@@ -208,31 +208,9 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn published(&self, outbox_ids: &[i64]) -> Result<(), StoreError> {
+    pub async fn published(&self, queue: Queue, outbox_ids: &[i64]) -> Result<(), StoreError> {
         within(self.patience(), async {
-            on_both!(self, Self, inner => inner.published(outbox_ids).await)
-        })
-        .await
-    }
-
-    /// The oldest announcements that wait to be published, at most `limit`.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn announcements(&self, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
-        within(self.patience(), async {
-            on_both!(self, Self, inner => inner.announcements(limit).await)
-        })
-        .await
-    }
-
-    /// Forgets announcements that were published.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn announced(&self, outbox_ids: &[i64]) -> Result<(), StoreError> {
-        within(self.patience(), async {
-            on_both!(self, Self, inner => inner.announced(outbox_ids).await)
+            on_both!(self, Self, inner => inner.published(queue, outbox_ids).await)
         })
         .await
     }

@@ -125,7 +125,7 @@ async fn two_appliers(seed: u64) -> Result<()> {
     }
     let found = Tables::read(&shared).await?;
     found.assert_same(&expected, &format!("seed {seed}, {collisions:?} collisions"));
-    let ids: BTreeSet<&str> = found.ledger.iter().filter_map(|line| line.split(' ').nth(2)).collect();
+    let ids: BTreeSet<&str> = found.ledger.iter().filter_map(|line| line.split(' ').nth(1)).collect();
     assert_eq!(ids.len(), 400, "every event once");
     Ok(())
 }

@@ -7,7 +7,7 @@ use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::super::{Known, LedgerRow, OutboxRow, StoreError, columns};
+use super::super::{Known, LedgerRow, OutboxRow, Queue, StoreError, columns};
 use super::{Postgres, Tx, named};
 use crate::domain::{KeyRow, Person, Policy, Position};
 
@@ -124,9 +124,11 @@ impl Postgres {
         Ok((keys, entries))
     }
 
-    pub(in super::super) async fn outbox(&self, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
-        let sql = self
-            .sql("SELECT outbox_id, message_id, subject, headers, payload FROM @outbox ORDER BY outbox_id LIMIT $1");
+    pub(in super::super) async fn outbox(&self, queue: Queue, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
+        let sql = self.sql(&format!(
+            "SELECT outbox_id, message_id, subject, headers, payload FROM {} ORDER BY outbox_id LIMIT $1",
+            queue.table()
+        ));
         let rows = sqlx::query(sql).bind(i64::from(limit)).fetch_all(&self.pool).await?;
         rows.iter()
             .map(|row| {
@@ -141,11 +143,9 @@ impl Postgres {
             .collect()
     }
 
-    pub(in super::super) async fn published(&self, outbox_ids: &[i64]) -> Result<(), StoreError> {
-        sqlx::query(self.sql("DELETE FROM @outbox WHERE outbox_id = ANY($1)"))
-            .bind(outbox_ids)
-            .execute(&self.pool)
-            .await?;
+    pub(in super::super) async fn published(&self, queue: Queue, outbox_ids: &[i64]) -> Result<(), StoreError> {
+        let sql = self.sql(&format!("DELETE FROM {} WHERE outbox_id = ANY($1)", queue.table()));
+        sqlx::query(sql).bind(outbox_ids).execute(&self.pool).await?;
         Ok(())
     }
 

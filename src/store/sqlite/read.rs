@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
-use super::super::{Known, LedgerRow, OutboxRow, StoreError, columns};
+use super::super::{Known, LedgerRow, OutboxRow, Queue, StoreError, columns};
 use super::{Sqlite, Tx, named};
 use crate::domain::{KeyRow, Person, Policy, Position, hex};
 
@@ -116,9 +116,11 @@ impl Sqlite {
         Ok((keys, entries))
     }
 
-    pub(in super::super) async fn outbox(&self, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
-        let sql = self
-            .sql("SELECT outbox_id, message_id, subject, headers, payload FROM @outbox ORDER BY outbox_id LIMIT ?1");
+    pub(in super::super) async fn outbox(&self, queue: Queue, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
+        let sql = self.sql(&format!(
+            "SELECT outbox_id, message_id, subject, headers, payload FROM {} ORDER BY outbox_id LIMIT ?1",
+            queue.table()
+        ));
         let rows = sqlx::query(sql).bind(i64::from(limit)).fetch_all(&self.readers).await?;
         rows.iter()
             .map(|row| {
@@ -133,8 +135,12 @@ impl Sqlite {
             .collect()
     }
 
-    pub(in super::super) async fn published(&self, outbox_ids: &[i64]) -> Result<(), StoreError> {
-        sqlx::query(self.sql("DELETE FROM @outbox WHERE outbox_id IN (SELECT value FROM json_each(?1))"))
+    pub(in super::super) async fn published(&self, queue: Queue, outbox_ids: &[i64]) -> Result<(), StoreError> {
+        let sql = self.sql(&format!(
+            "DELETE FROM {} WHERE outbox_id IN (SELECT value FROM json_each(?1))",
+            queue.table()
+        ));
+        sqlx::query(sql)
             .bind(columns::json(&outbox_ids)?)
             .execute(&self.writer)
             .await?;

@@ -36,30 +36,9 @@ async fn rows(base: &Base, of: &str) -> Result<Vec<String>> {
         Which::Sqlite => "rowid",
         Which::Postgres => "concat(xmin, ' ', ctid)",
     };
-    let columns = [
-        written,
-        "profile_id",
-        "user_id",
-        "profile_type",
-        "status",
-        "is_active",
-        "display_name",
-        "email",
-        "username",
-        "first_name",
-        "last_name",
-        "full_name",
-        "phone",
-        "external_id",
-        "organization_id",
-        "customer_id",
-        "attributes",
-        "degraded",
-        "created_via",
-        "created_at",
-        "updated_at",
-        "version",
-        "deleted_at",
-    ];
+    let columns = base.columns("profiles").await?;
+    let columns: Vec<&str> = std::iter::once(written)
+        .chain(columns.iter().map(String::as_str))
+        .collect();
     base.lines(&columns, &format!("@profiles WHERE {of}")).await
 }

@@ -34,17 +34,6 @@ async fn tables(base: &Base) -> Result<Vec<String>> {
     base.lines(&[name], from).await
 }
 
-async fn columns(base: &Base, table: &str) -> Result<Vec<String>> {
-    let (name, from) = match base.which {
-        Which::Sqlite => ("name", format!("pragma_table_info('{table}')")),
-        Which::Postgres => (
-            "column_name",
-            format!("information_schema.columns WHERE table_schema = 'rollcall' AND table_name = '{table}'"),
-        ),
-    };
-    base.lines(&[name], &from).await
-}
-
 async fn the_probe_sees_every_table_and_column(base: Base) -> Result<()> {
     let store = base.store().await?;
     let brake = Brake::new(store.clone());
@@ -57,7 +46,7 @@ async fn the_probe_sees_every_table_and_column(base: Base) -> Result<()> {
         assert!(brake.probe().await.is_err(), "{table} is missing");
         let hidden = base.table("hidden");
         base.execute(&format!("ALTER TABLE {hidden} RENAME TO {table}")).await?;
-        for column in columns(&base, &table).await? {
+        for column in base.columns(&table).await? {
             base.execute(&format!("ALTER TABLE {name} RENAME COLUMN {column} TO hidden_column"))
                 .await?;
             assert!(brake.probe().await.is_err(), "{table}.{column} is missing");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rollcall::clock::monotonic;
 use rollcall::failure::{Class, class};
-use rollcall::store::{Store, StoreError};
+use rollcall::store::{Queue, Store, StoreError};
 
 use super::{Line, PATIENCE, applying, creation};
 use crate::harness::proxy::Deed;
@@ -71,17 +71,17 @@ async fn connections_that_went_mute_while_nobody_used_them_are_left_behind() -> 
     let line = Line::new().await?;
     let applier = line.applier(2, LIMIT).await?;
     let store = Store::open(&line.settings(2, LIMIT)).await?;
-    store.outbox(1).await?;
+    store.outbox(Queue::Letters, 1).await?;
     assert_eq!(said(&apply(&applier, &[creation(1)]).await?), ["applied"]);
     line.proxy.freeze();
     let began = monotonic();
     let event = [creation(2)];
-    let (batch, question) = tokio::join!(apply(&applier, &event), store.outbox(1));
+    let (batch, question) = tokio::join!(apply(&applier, &event), store.outbox(Queue::Letters, 1));
     noticed(began, &batch.err().context("no connection")?, Duration::from_secs(10));
     noticed(began, &question.err().context("no answer")?, Duration::from_secs(10));
     // They stay mute for ever, as where a firewall has forgotten them; new connections are fine.
     line.proxy.forget();
     assert_eq!(said(&apply(&applier, &[creation(2)]).await?), ["applied"]);
-    store.outbox(1).await?;
+    store.outbox(Queue::Letters, 1).await?;
     Ok(())
 }

@@ -7,62 +7,11 @@ use serde_json::Value;
 
 use crate::world::{Base, Which, differing};
 
-/// All but `profile_id` and `customer_id`, which name rows; who is linked to whom is compared as `links`.
-const PROFILES: [&str; 20] = [
-    "user_id",
-    "profile_type",
-    "status",
-    "is_active",
-    "display_name",
-    "email",
-    "username",
-    "first_name",
-    "last_name",
-    "full_name",
-    "phone",
-    "external_id",
-    "organization_id",
-    "attributes",
-    "degraded",
-    "created_via",
-    "created_at",
-    "updated_at",
-    "version",
-    "deleted_at",
-];
-/// All but `customer_id` and `profile_id`.
-const CUSTOMERS: [&str; 7] = [
-    "user_id",
-    "organization_id",
-    "name",
-    "email",
-    "created_at",
-    "updated_at",
-    "deleted_at",
-];
-/// All but `policy_id`, which names a row; `applied_at`; and `late`, which says in what order this database got them.
-const LEDGER: [&str; 20] = [
-    "source",
-    "event_id",
-    "user_id",
-    "key",
-    "new_key",
-    "type",
-    "time",
-    "states_time",
-    "sequence",
-    "hex(position)",
-    "backfill",
-    "hex(content)",
-    "data",
-    "outcome",
-    "reason",
-    "effects",
-    "degraded",
-    "subject",
-    "stream_sequence",
-    "published_at",
-];
+/// They name rows; who is linked to whom is compared as `links`.
+const NOT_OF_PROFILES: [&str; 2] = ["profile_id", "customer_id"];
+const NOT_OF_CUSTOMERS: [&str; 2] = ["customer_id", "profile_id"];
+/// `policy_id` names a row; `late` says in what order this database got the events.
+const NOT_OF_LEDGER: [&str; 3] = ["policy_id", "applied_at", "late"];
 /// All but `root`, which is any key of the component (the least one is compared), and `person`, which names a row (their
 /// key is compared). What is stored of a component stands with its root.
 const KEYS: [&str; 7] = [
@@ -106,11 +55,27 @@ impl Compared {
         ];
         let open = "@dead_letters WHERE resolved_at IS NULL";
         let mut tables = BTreeMap::new();
+        for (name, left_out) in [
+            ("profiles", &NOT_OF_PROFILES[..]),
+            ("customers", &NOT_OF_CUSTOMERS),
+            ("ledger", &NOT_OF_LEDGER),
+        ] {
+            let columns = base.columns(name).await?;
+            assert!(
+                left_out
+                    .iter()
+                    .all(|column| columns.iter().any(|there| there == column)),
+                "{columns:?}"
+            );
+            let compared = columns
+                .iter()
+                .map(String::as_str)
+                .filter(|column| !left_out.contains(column));
+            let compared: Vec<&str> = compared.map(|column| bytes(column)).collect();
+            tables.insert(name, lines(base, &compared, &format!("@{name}")).await.context(name)?);
+        }
         for (name, columns, from) in [
-            ("profiles", &PROFILES[..], "@profiles"),
-            ("customers", &CUSTOMERS, "@customers"),
-            ("links", &linked, links),
-            ("ledger", &LEDGER, "@ledger"),
+            ("links", &linked[..], links),
             ("keys", &KEYS, KEY_ROWS),
             ("departed", &DEPARTED, "@departed"),
             ("dead_letters", &DEAD_LETTERS, open),
@@ -153,6 +118,15 @@ async fn lines(base: &Base, columns: &[&str], from: &str) -> Result<Vec<String>>
     }
     lines.sort_unstable();
     Ok(lines)
+}
+
+/// Columns of bytes are compared in hexadecimal.
+fn bytes(column: &str) -> &str {
+    match column {
+        "position" => "hex(position)",
+        "content" => "hex(content)",
+        text => text,
+    }
 }
 
 /// Bytes are shown differently.

@@ -1,6 +1,7 @@
 //! Identities and dead letters: an event enters the ledger once, a message is buried once.
 
 use anyhow::Result;
+use rollcall::store::Queue;
 use serde_json::json;
 
 use crate::world::{Base, Message, Stream, apply, cloud_event, on_both, said};
@@ -167,7 +168,7 @@ async fn what_never_enters_the_ledger_leaves_nothing_but_its_letter(base: Base) 
         ]
     );
     assert_eq!(base.number("count(*)", "@profiles").await?, 0);
-    let payload = base.store().await?.outbox(10).await?;
+    let payload = base.store().await?.outbox(Queue::Letters, 10).await?;
     assert_eq!(payload[0].payload, b"\xff\x00{", "byte for byte");
     Ok(())
 }
@@ -181,12 +182,15 @@ async fn published_messages_leave_the_outbox_in_order(base: Base) -> Result<()> 
     }
     apply(&applier, &stream.messages[..3]).await?;
     apply(&applier, &stream.messages[3..]).await?;
-    let first = store.outbox(2).await?;
+    let first = store.outbox(Queue::Letters, 2).await?;
     assert_eq!(first.iter().map(|row| row.payload[1]).collect::<Vec<_>>(), [0, 1]);
     store
-        .published(&first.iter().map(|row| row.outbox_id).collect::<Vec<_>>())
+        .published(
+            Queue::Letters,
+            &first.iter().map(|row| row.outbox_id).collect::<Vec<_>>(),
+        )
         .await?;
-    let rest = store.outbox(10).await?;
+    let rest = store.outbox(Queue::Letters, 10).await?;
     assert_eq!(rest.iter().map(|row| row.payload[1]).collect::<Vec<_>>(), [2, 3, 4]);
     assert!(rest.iter().all(|row| row.subject == "dead.user.created"));
     Ok(())

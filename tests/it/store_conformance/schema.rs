@@ -70,9 +70,9 @@ const LEDGER: &str = "user_id source event_id type time outcome reason data effe
 
 async fn the_public_columns_are_those_of_the_contract(base: Base) -> Result<()> {
     base.store().await?;
-    assert_eq!(columns(&base, "profiles").await?.join(" "), PROFILES);
-    assert_eq!(columns(&base, "customers").await?.join(" "), CUSTOMERS);
-    let ledger = columns(&base, "ledger").await?;
+    assert_eq!(base.columns("profiles").await?.join(" "), PROFILES);
+    assert_eq!(base.columns("customers").await?.join(" "), CUSTOMERS);
+    let ledger = base.columns("ledger").await?;
     for column in LEDGER.split(' ') {
         assert!(
             ledger.iter().any(|there| there == column),
@@ -80,27 +80,6 @@ async fn the_public_columns_are_those_of_the_contract(base: Base) -> Result<()> 
         );
     }
     Ok(())
-}
-
-/// The columns of a table in their order.
-async fn columns(base: &Base, table: &str) -> Result<Vec<String>> {
-    let (name, from) = match base.which {
-        Which::Sqlite => ("name", format!("pragma_table_info('{table}') ORDER BY cid")),
-        Which::Postgres => (
-            "column_name",
-            format!(
-                "information_schema.columns WHERE table_schema = 'rollcall' AND table_name = '{table}' \
-                 ORDER BY ordinal_position"
-            ),
-        ),
-    };
-    Ok(base
-        .select(&[name], &from)
-        .await?
-        .into_iter()
-        .flatten()
-        .flatten()
-        .collect())
 }
 
 async fn public_rows_are_unique_and_found_by_email(base: Base) -> Result<()> {

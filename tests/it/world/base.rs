@@ -224,6 +224,45 @@ impl Base {
         Ok(lines)
     }
 
+    /// The columns of one of our tables, in their order.
+    pub async fn columns(&self, table: &str) -> Result<Vec<String>> {
+        let (name, from) = match self.which {
+            Which::Sqlite => ("name", format!("pragma_table_info('{table}') ORDER BY cid")),
+            Which::Postgres => (
+                "column_name",
+                format!(
+                    "information_schema.columns WHERE table_schema = 'rollcall' AND table_name = '{table}' \
+                     ORDER BY ordinal_position"
+                ),
+            ),
+        };
+        Ok(self
+            .select(&[name], &from)
+            .await?
+            .into_iter()
+            .flatten()
+            .flatten()
+            .collect())
+    }
+
+    /// Each row of one of our tables as a line of every column but those, so that a new column is compared unless somebody
+    /// says why not.
+    pub async fn lines_but(&self, left_out: &[&str], table: &str) -> Result<Vec<String>> {
+        let columns = self.columns(table).await?;
+        assert!(
+            left_out
+                .iter()
+                .all(|column| columns.iter().any(|there| there == column)),
+            "{table} has {columns:?}"
+        );
+        let compared: Vec<&str> = columns
+            .iter()
+            .map(String::as_str)
+            .filter(|column| !left_out.contains(column))
+            .collect();
+        self.lines(&compared, &format!("@{table}")).await
+    }
+
     fn named(&self, sql: &str) -> String {
         OURS.iter().fold(sql.to_owned(), |sql, name| {
             sql.replace(&format!("@{name}"), &self.table(name))
@@ -272,5 +311,12 @@ const TIMES: [&str; 8] = [
     "published_at",
     "resolved_at",
 ];
-const TRUTHS: [&str; 5] = ["reduced", "is_active", "late", "states_time", "backfill"];
-const JSON: [&str; 4] = ["attributes", "degraded", "effects", "cascades"];
+const TRUTHS: [&str; 6] = [
+    "made_by_worker",
+    "reduced",
+    "is_active",
+    "late",
+    "states_time",
+    "backfill",
+];
+const JSON: [&str; 5] = ["inputs", "attributes", "degraded", "effects", "cascades"];
