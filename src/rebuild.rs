@@ -2,6 +2,7 @@
 //!
 //! Each page is one transaction in a task of its own: it is committed or it is not, whenever we are stopped.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -288,7 +289,7 @@ impl TakeIn<'_> {
             async move {
                 let arrival = Arrival {
                     message: event.in_hand.incoming(&stream),
-                    decoded: event.in_hand.decoded.clone(),
+                    decoded: Cow::Borrowed(&event.in_hand.decoded),
                 };
                 applier.apply(&[arrival], givens(&mut clock::new_row_id)).await
             }

@@ -5,6 +5,7 @@
 
 mod dry_run;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::Range;
@@ -233,7 +234,7 @@ impl Replay<'_> {
                 .iter()
                 .map(|in_hand| Arrival {
                     message: in_hand.incoming(&stream),
-                    decoded: in_hand.decoded.clone(),
+                    decoded: Cow::Borrowed(&in_hand.decoded),
                 })
                 .collect();
             let givens = Givens {

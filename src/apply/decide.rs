@@ -42,7 +42,7 @@ impl<'a> Batch<'a> {
         };
         let mut first: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for (index, arrival) in arrivals.iter().enumerate() {
-            match &arrival.decoded {
+            match &*arrival.decoded {
                 Err(Refusal::UnknownType(_)) => batch.settled[index] = Some(Settled::Ignored(Reason::UnknownType)),
                 Err(refusal) => batch.bury(index, refusal.reason(), &refusal.to_string(), undertaker, now),
                 Ok(envelope) => match first.entry((&envelope.event.source, &envelope.id)) {
@@ -75,7 +75,7 @@ impl<'a> Batch<'a> {
 
     fn bury(&mut self, index: usize, reason: Reason, error: &str, undertaker: &Undertaker, now: OffsetDateTime) {
         let arrival = &self.arrivals[index];
-        let identity = match &arrival.decoded {
+        let identity = match &*arrival.decoded {
             Ok(envelope) => Some((envelope.event.source.as_str(), envelope.id.as_str())),
             Err(refusal) => refusal.identity().map(|(source, id)| (source.as_str(), id.as_str())),
         };
@@ -85,7 +85,7 @@ impl<'a> Batch<'a> {
     }
 
     pub(super) fn envelope(&self, index: usize) -> Option<&'a Envelope> {
-        self.arrivals[index].decoded.as_ref().ok()
+        (*self.arrivals[index].decoded).as_ref().ok()
     }
 
     /// The events of the fast path in position order, with their indices among the arrivals.
@@ -124,11 +124,11 @@ impl<'a> Batch<'a> {
             .map(|envelope| &envelope.event)
     }
 
-    fn events(&self) -> Vec<Event> {
+    fn events(&self) -> Vec<&'a Event> {
         self.fresh
             .iter()
             .filter_map(|index| self.envelope(*index))
-            .map(|envelope| envelope.event.clone())
+            .map(|envelope| &envelope.event)
             .collect()
     }
 

@@ -13,6 +13,7 @@ pub mod rebuild;
 mod steps;
 mod trail;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -41,7 +42,7 @@ pub struct Arrival<'a> {
     /// As delivered.
     pub message: Incoming<'a>,
     /// As decoded.
-    pub decoded: Result<Envelope, Refusal>,
+    pub decoded: Cow<'a, Result<Envelope, Refusal>>,
 }
 
 /// What became of a message.

@@ -46,7 +46,12 @@ pub struct Planned {
 
 /// Plans a batch. `roots` gives the root of each key of the events, `stored` what is known of each root; components
 /// with more than `limit` events are not folded again.
-pub fn plan(events: &[Event], roots: &BTreeMap<String, String>, stored: &BTreeMap<String, Stored>, limit: u64) -> Plan {
+pub fn plan(
+    events: &[&Event],
+    roots: &BTreeMap<String, String>,
+    stored: &BTreeMap<String, Stored>,
+    limit: u64,
+) -> Plan {
     let mut order: Vec<usize> = (0..events.len()).collect();
     order.sort_by(|a, b| events[*a].position.cmp(&events[*b].position));
     let mut too_large = Vec::new();
@@ -78,7 +83,7 @@ struct Tree {
 
 impl Forest {
     fn grow(
-        events: &[Event],
+        events: &[&Event],
         order: &[usize],
         roots: &BTreeMap<String, String>,
         stored: &BTreeMap<String, Stored>,
@@ -88,7 +93,7 @@ impl Forest {
             trees: BTreeMap::new(),
         };
         for &index in order {
-            let event = &events[index];
+            let event = events[index];
             let mut home: Option<String> = None;
             let mut late = false;
             for key in std::iter::once(event.key.as_str()).chain(event.other_key()) {

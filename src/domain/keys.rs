@@ -36,6 +36,19 @@ pub enum StoredHolder {
     Tombstone,
 }
 
+impl KeyRow {
+    /// Of a key that nothing is stored about: the root of itself, and nobody's.
+    pub fn unknown(key: String) -> Self {
+        Self {
+            root: key.clone(),
+            key,
+            holder: StoredHolder::Unknown,
+            newest: None,
+            events: 0,
+        }
+    }
+}
+
 impl World {
     /// The world that stored keys make, with the departed people that belong to it.
     pub fn from_rows<'a>(rows: impl Iterator<Item = &'a KeyRow> + Clone, departed: Vec<Person>) -> Self {

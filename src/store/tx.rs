@@ -8,8 +8,8 @@ use super::{Decided, Known, LedgerRow, Mark, StoreError, Tx};
 use crate::domain::{ActualProfile, Checkpoint, CustomerRow, KeyRow, Person, Policy, Position};
 
 impl Tx<'_> {
-    /// Makes rows for the keys that are new, locks the components of all of them in a fixed order, and reads every key
-    /// of these components. `keys` must be sorted.
+    /// Locks the components of the keys that are there in a fixed order, and reads every key of these components; with
+    /// them come the keys that nothing is stored about. `keys` must be sorted.
     ///
     /// # Errors
     /// [`StoreError::Moved`] when a component was united with another while we waited for it: try the batch again.

@@ -1,5 +1,6 @@
 //! A message in the worker's hands, whether the broker delivered it or it waited in the table `retries`.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -112,8 +113,8 @@ impl Message {
     /// What is to be applied; nothing where there is no such form of it.
     pub(super) fn arrival(&self, intake: &Intake, form: Form) -> Option<Arrival<'_>> {
         let decoded = match (self.decoded(intake), form) {
-            (decoded, Form::Whole) => decoded.clone(),
-            (Ok(envelope), Form::Reduced) => Ok(envelope.reduced()?),
+            (decoded, Form::Whole) => Cow::Borrowed(decoded),
+            (Ok(envelope), Form::Reduced) => Cow::Owned(Ok(envelope.reduced()?)),
             (Err(_), Form::Reduced) => return None,
         };
         Some(Arrival {

@@ -2,6 +2,10 @@ use super::*;
 use crate::domain::event::{Body, EventRef, Kind, Patch};
 use crate::domain::position::Timestamp;
 
+fn plan(events: &[Event], roots: &BTreeMap<String, String>, stored: &BTreeMap<String, Stored>, limit: u64) -> Plan {
+    super::plan(&events.iter().collect::<Vec<_>>(), roots, stored, limit)
+}
+
 fn event(id: u8, seconds: i64, key: &str, to: Option<&str>) -> Event {
     let time = Timestamp { seconds, nanos: 0 };
     let body = match to {

@@ -16,7 +16,7 @@ mod read;
 mod rebuild;
 mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,6 +100,8 @@ pub struct Tx<'c> {
     patience: Patience,
     cascades: Arc<Cascades>,
     statements: u32,
+    /// Keys of the batch that nothing is stored about.
+    new_keys: BTreeSet<String>,
 }
 
 impl std::fmt::Debug for Tx<'_> {
@@ -283,6 +285,7 @@ impl Session {
             patience: self.patience.clone(),
             cascades: Arc::clone(&self.cascades),
             statements: 0,
+            new_keys: BTreeSet::new(),
         })
     }
 

@@ -1,6 +1,6 @@
 //! What a batch reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
@@ -17,6 +17,12 @@ const KEYS: &str = "SELECT k.key, k.root, k.holder, k.person, k.state, k.newest,
     SELECT k.key, k.root, k.holder, k.person, k.state, k.newest, k.events \
     FROM unnest($1::text[]) AS r (root) JOIN @keys k ON k.root = r.root AND k.root <> k.key";
 
+const LOCKED_ROOTS: &str = "SELECT k.key, k.root, k.holder, k.person, k.state, k.newest, k.events \
+    FROM unnest($1::text[]) WITH ORDINALITY AS u (root, n) JOIN @keys k ON k.key = u.root ORDER BY u.n FOR UPDATE OF k";
+
+const MEMBERS: &str = "SELECT k.key, k.root, k.holder, k.person, k.state, k.newest, k.events \
+    FROM unnest($1::text[]) AS r (root) JOIN @keys k ON k.root = r.root AND k.root <> k.key";
+
 const HISTORY: &str = "SELECT l.source, l.event_id, l.user_id, l.key, l.new_key, l.type, l.sequence, l.position, \
     l.backfill, l.data::text, l.outcome, l.reason, l.effects::text, l.degraded::text, l.policy_id, l.late, l.subject, \
     l.stream_sequence, l.published_at, l.reduced, l.cascades::text, \
@@ -25,35 +31,32 @@ const HISTORY: &str = "SELECT l.source, l.event_id, l.user_id, l.key, l.new_key,
     JOIN @ledger l ON l.key = k.key AND l.time >= k.since AND l.position > k.after";
 
 impl Tx<'_> {
-    /// Inserting in sorted order makes workers wait for each other on a new key and never in a circle; the same holds
-    /// for the locks on the roots.
+    /// Locking in sorted order makes workers wait for each other and never in a circle. Keys that are not there yet are
+    /// inserted with what becomes of them, after all locks are had and in order as well: of two workers who do, the
+    /// second waits for the first, inserts nothing and tries its batch again.
     pub(in super::super) async fn lock(&mut self, keys: &[String]) -> Result<Vec<KeyRow>, StoreError> {
-        let sql = self.sql(
-            "INSERT INTO @keys (key, root) SELECT k, k FROM unnest($1::text[]) WITH ORDINALITY AS u (k, n) ORDER BY n \
-             ON CONFLICT (key) DO NOTHING",
-        );
-        sqlx::query(sql).bind(keys).execute(&mut *self.inner).await?;
-        let roots = self.roots(keys).await?;
-        let sql = self.sql(
-            "SELECT k.key FROM unnest($1::text[]) WITH ORDINALITY AS u (root, n) JOIN @keys k ON k.key = u.root \
-             ORDER BY u.n FOR UPDATE OF k",
-        );
-        sqlx::query(sql).bind(&roots).fetch_all(&mut *self.inner).await?;
-        // Whoever held these locks before may have united the components.
-        if self.roots(keys).await? != roots {
+        let sql = self.sql("SELECT k.key, k.root FROM unnest($1::text[]) AS u (key) JOIN @keys k ON k.key = u.key");
+        let stored: Vec<(String, String)> = sqlx::query_as(sql).bind(keys).fetch_all(&mut *self.inner).await?;
+        let (there, roots): (BTreeSet<String>, BTreeSet<String>) = stored.into_iter().unzip();
+        self.new_keys = keys.iter().filter(|key| !there.contains(*key)).cloned().collect();
+        let mut rows: Vec<KeyRow> = self.new_keys.iter().cloned().map(KeyRow::unknown).collect();
+        if roots.is_empty() {
+            return Ok(rows);
+        }
+        let roots: Vec<String> = roots.into_iter().collect();
+        for sql in [LOCKED_ROOTS, MEMBERS] {
+            let sql = self.sql(sql);
+            let found = sqlx::query(sql).bind(&roots).fetch_all(&mut *self.inner).await?;
+            let found: Vec<KeyRow> = found.iter().map(key_row).collect::<Result<_, _>>()?;
+            rows.extend(found);
+        }
+        // Whoever held these locks before may have united the components with others.
+        let found: BTreeSet<&str> = rows.iter().map(|row| row.key.as_str()).collect();
+        let moved = rows.iter().any(|row| !found.contains(row.root.as_str()));
+        if moved || keys.iter().any(|key| !found.contains(key.as_str())) {
             return Err(StoreError::Moved);
         }
-        let sql = self.sql(KEYS);
-        let rows = sqlx::query(sql).bind(&roots).fetch_all(&mut *self.inner).await?;
-        rows.iter().map(key_row).collect()
-    }
-
-    async fn roots(&mut self, keys: &[String]) -> Result<Vec<String>, StoreError> {
-        let sql = self.sql("SELECT k.root FROM unnest($1::text[]) AS u (key) JOIN @keys k ON k.key = u.key");
-        let mut roots: Vec<String> = sqlx::query_scalar(sql).bind(keys).fetch_all(&mut *self.inner).await?;
-        roots.sort_unstable();
-        roots.dedup();
-        Ok(roots)
+        Ok(rows)
     }
 
     pub(in super::super) async fn known(&mut self, identities: &[(&str, &str)]) -> Result<Vec<Known>, StoreError> {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::super::{Changed, Decided, Letter, NewEntry, StoreError, columns};
 use super::Tx;
-use crate::domain::{CustomerChange, CustomerRow, KeyRow, Person, ProfileChange, ProfileRow};
+use crate::domain::{CustomerChange, CustomerRow, KeyRow, Person, Position, ProfileChange, ProfileRow};
 
 /// One array per column.
 macro_rules! column {
@@ -48,28 +48,33 @@ impl Tx<'_> {
     }
 
     async fn save_keys(&mut self, rows: &[KeyRow]) -> Result<(), StoreError> {
-        if rows.is_empty() {
-            return Ok(());
+        let (mut new, there): (Vec<&KeyRow>, Vec<&KeyRow>) =
+            rows.iter().partition(|row| self.new_keys.contains(&row.key));
+        new.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        for (sql, rows) in [
+            (include_str!("insert_keys.sql"), new),
+            (include_str!("update_keys.sql"), there),
+        ] {
+            if rows.is_empty() {
+                continue;
+            }
+            let holders = try_column!(rows, row => columns::holder_columns(&row.holder));
+            let (persons, states): (Vec<Option<Uuid>>, Vec<Option<String>>) = holders.into_iter().unzip();
+            let sql = self.sql(sql);
+            let saved = sqlx::query(sql)
+                .bind(column!(rows, row => row.key.as_str()))
+                .bind(column!(rows, row => row.root.as_str()))
+                .bind(column!(rows, row => columns::holder_number(&row.holder)))
+                .bind(persons)
+                .bind(states)
+                .bind(column!(rows, row => row.newest.as_ref().map(Position::as_bytes)))
+                .bind(column!(rows, row => row.events as i64))
+                .execute(&mut *self.inner)
+                .await?;
+            if saved.rows_affected() != rows.len() as u64 {
+                return Err(StoreError::Overtaken);
+            }
         }
-        let holders = try_column!(rows, row => columns::holder_columns(&row.holder));
-        let (persons, states): (Vec<Option<Uuid>>, Vec<Option<String>>) = holders.into_iter().unzip();
-        let sql = self.sql(
-            "INSERT INTO @keys AS k (key, root, holder, person, state, newest, events) \
-             SELECT * FROM unnest($1::text[], $2::text[], $3::smallint[], $4::uuid[], $5::text[], $6::bytea[], \
-             $7::bigint[]) \
-             ON CONFLICT (key) DO UPDATE SET root = excluded.root, holder = excluded.holder, \
-             person = excluded.person, state = excluded.state, newest = excluded.newest, events = excluded.events",
-        );
-        sqlx::query(sql)
-            .bind(column!(rows, row => row.key.as_str()))
-            .bind(column!(rows, row => row.root.as_str()))
-            .bind(column!(rows, row => columns::holder_number(&row.holder)))
-            .bind(persons)
-            .bind(states)
-            .bind(column!(rows, row => row.newest.as_ref().map(|position| position.as_bytes().to_vec())))
-            .bind(column!(rows, row => row.events as i64))
-            .execute(&mut *self.inner)
-            .await?;
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! What a batch reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
@@ -27,22 +27,28 @@ const HISTORY: &str = "WITH k AS MATERIALIZED (SELECT value ->> 0 AS key, value 
     ON l.key = k.key AND l.time >= k.since AND l.position > k.after";
 
 impl Tx<'_> {
-    /// The transaction is the only writer already; the rows are made so that both databases store the same.
+    /// The transaction is the only writer already. Keys that are not there yet are inserted with what becomes of them.
     pub(in super::super) async fn lock(&mut self, keys: &[String]) -> Result<Vec<KeyRow>, StoreError> {
-        let list = columns::json(&keys)?;
-        let sql = self.sql(
-            "INSERT INTO @keys (key, root) SELECT value, value FROM json_each(?1) WHERE true \
-             ON CONFLICT (key) DO NOTHING",
-        );
-        sqlx::query(sql).bind(&list).execute(&mut *self.inner).await?;
-        let sql = self.sql("SELECT DISTINCT k.root FROM json_each(?1) AS u CROSS JOIN @keys k ON k.key = u.value");
-        let roots: Vec<String> = sqlx::query_scalar(sql).bind(&list).fetch_all(&mut *self.inner).await?;
+        let sql = self.sql("SELECT k.key, k.root FROM json_each(?1) AS u CROSS JOIN @keys k ON k.key = u.value");
+        let stored: Vec<(String, String)> = sqlx::query_as(sql)
+            .bind(columns::json(&keys)?)
+            .fetch_all(&mut *self.inner)
+            .await?;
+        let (there, roots): (BTreeSet<String>, BTreeSet<String>) = stored.into_iter().unzip();
+        let new = keys.iter().filter(|key| !there.contains(*key));
+        let mut rows: Vec<KeyRow> = new.cloned().map(KeyRow::unknown).collect();
+        if roots.is_empty() {
+            return Ok(rows);
+        }
         let sql = self.sql(KEYS);
-        let rows = sqlx::query(sql)
+        let found = sqlx::query(sql)
             .bind(columns::json(&roots)?)
             .fetch_all(&mut *self.inner)
             .await?;
-        rows.iter().map(key_row).collect()
+        for row in &found {
+            rows.push(key_row(row)?);
+        }
+        Ok(rows)
     }
 
     pub(in super::super) async fn known(&mut self, identities: &[(&str, &str)]) -> Result<Vec<Known>, StoreError> {

@@ -74,7 +74,12 @@ impl Shelf {
             }
         }
         let rows = self.locked(&events);
-        let plan = plan(&events, &roots(&rows), &components(&rows), 100_000);
+        let plan = plan(
+            &events.iter().collect::<Vec<_>>(),
+            &roots(&rows),
+            &components(&rows),
+            100_000,
+        );
         if !plan.too_large.is_empty() {
             return Err("no history is too large".to_owned());
         }

@@ -1,5 +1,6 @@
 //! Messages as a broker would deliver them, applied without one.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -105,7 +106,7 @@ pub async fn apply(applier: &Applier, messages: &[Message]) -> Result<Vec<Settle
         .iter()
         .map(|message| Arrival {
             message: message.incoming(),
-            decoded: decode(&message.incoming(), &intake),
+            decoded: Cow::Owned(decode(&message.incoming(), &intake)),
         })
         .collect();
     let now = arrival() + time::Duration::days(1);

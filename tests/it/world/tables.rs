@@ -9,8 +9,10 @@ use super::Base;
 /// They name rows; who is linked to whom is compared as `links`.
 const NOT_OF_PROFILES: [&str; 2] = ["profile_id", "customer_id"];
 const NOT_OF_CUSTOMERS: [&str; 2] = ["customer_id", "profile_id"];
-/// Where and when this database met the event, and how the event was written.
-const NOT_OF_LEDGER: [&str; 13] = [
+/// Where and when this database met the event, how the event was written, and what was asked of the application's tables:
+/// what the person had by then, which depends on the batches.
+const NOT_OF_LEDGER: [&str; 14] = [
+    "inputs",
     "policy_id",
     "late",
     "subject",
