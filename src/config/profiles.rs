@@ -33,7 +33,7 @@ const NAME_SOURCES: [&str; 7] = [
 ];
 
 /// What a source may be allowed to send.
-const EVENT_TYPES: [&str; 9] = [
+const EVENT_TYPES: [&str; 10] = [
     "user.created",
     "user.updated",
     "user.joined",
@@ -43,6 +43,7 @@ const EVENT_TYPES: [&str; 9] = [
     "user.reactivated",
     "user.renamed",
     "user.deleted",
+    "user.password_reset",
 ];
 
 /// Checks `[[profiles]]`; without any there is one of the default type.

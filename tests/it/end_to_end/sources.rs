@@ -29,3 +29,14 @@ async fn sources_have_keys_and_limits_of_their_own(base: Base) -> Result<()> {
     assert_eq!(letters, ["2 source_not_allowed"]);
     Ok(())
 }
+
+#[test]
+fn every_type_of_event_may_be_allowed() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("config.toml");
+    let names = rollcall::domain::Kind::ALL.map(rollcall::domain::Kind::name);
+    std::fs::write(&path, format!("[[source]]\nsource = \"idp\"\nallow = {names:?}\n"))?;
+    let config = rollcall::config::Config::load(Some(&path), std::iter::empty())?;
+    assert_eq!(config.sources[0].allow, names);
+    Ok(())
+}
