@@ -44,6 +44,8 @@ fn change(columns: &[&str], old_user: &str, old_status: Status, row: ProfileRow)
         old_user_id: old_user.to_owned(),
         old_departed: false,
         old_status,
+        old_display_name: row.display_name.clone(),
+        keeps_edited_name: false,
         row,
         unset: Vec::new(),
         set: Map::new(),

@@ -58,6 +58,7 @@ impl Batch<'_> {
             };
             self.decide_late(component, plan, &loaded.policies, terms, &mut decided)?;
         }
+        decided.difference.leave_edited_names(terms.policy);
         Ok(decided)
     }
 

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::component::Plan;
 use super::keys::{KeyRow, changed_keys};
 use super::person::Person;
+use super::policy::{DisplayOwner, Policy};
 use super::rows::{CustomerChange, CustomerRow, ProfileChange, ProfileRow, customer_rows, profile_rows};
 use super::world::World;
 
@@ -33,6 +34,20 @@ pub struct Difference {
     pub customers: Vec<CustomerChange>,
     /// Rows of `customers` to go; those of the application lose only their user.
     pub gone_customers: Vec<Uuid>,
+}
+
+impl Difference {
+    /// A late event can change the name that a profile began with. Where names are the application's, that is written only
+    /// over what the worker wrote itself: what people edited stands.
+    pub fn leave_edited_names(&mut self, policy: &Policy) {
+        let is_theirs = |name: &str| {
+            let rule = policy.rule(name);
+            rule.is_some_and(|rule| rule.display_owner == DisplayOwner::Application)
+        };
+        for change in &mut self.profiles {
+            change.keeps_edited_name = is_theirs(&change.row.profile_type);
+        }
+    }
 }
 
 /// Gives every person, profile and customer without a stored row the name of a new one.

@@ -174,6 +174,8 @@ fn aside(was: &ActualProfile) -> ProfileChange {
         old_user_id: was.row.user_id.clone(),
         old_departed: was.row.deleted_at.is_some(),
         old_status: was.row.status,
+        old_display_name: was.row.display_name.clone(),
+        keeps_edited_name: false,
         row,
         // Only the user.
         changed: 1,
@@ -201,6 +203,8 @@ fn profile_repair(was: &ActualProfile, mut row: ProfileRow, policy: &Policy) -> 
         old_user_id: stored.user_id.clone(),
         old_departed: stored.deleted_at.is_some(),
         old_status: stored.status,
+        old_display_name: stored.display_name.clone(),
+        keeps_edited_name: false,
         row: row.clone(),
         changed: 0,
         unset: Vec::new(),

@@ -50,6 +50,10 @@ pub struct ProfileChange {
     pub old_departed: bool,
     /// The status the row is stored with.
     pub old_status: Status,
+    /// The display name that the worker stored last.
+    pub old_display_name: String,
+    /// Whether another name than that is the application's, and stands.
+    pub keeps_edited_name: bool,
     /// Bit n is set when column n of [`PROFILE_COLUMNS`] is to be written.
     pub changed: u32,
     /// Synchronised attributes that went.
@@ -251,6 +255,8 @@ impl ProfileChange {
             old_user_id: was.user_id.clone(),
             old_departed: was.deleted_at.is_some(),
             old_status: was.status,
+            old_display_name: was.display_name.clone(),
+            keeps_edited_name: false,
             row,
             changed,
             unset,

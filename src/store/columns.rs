@@ -189,6 +189,11 @@ pub(super) fn object_of(text: &str) -> Result<serde_json::Map<String, serde_json
     serde_json::from_str(text).map_err(|error| no_json("row", &error))
 }
 
+/// The display name that a new one may take the place of; `None` for any.
+pub(super) fn name_to_replace(change: &ProfileChange) -> Option<&str> {
+    change.keeps_edited_name.then_some(change.old_display_name.as_str())
+}
+
 /// Profiles that hold, until they change, the key of another profile of the batch.
 pub(super) fn profiles_in_the_way(changes: &[ProfileChange]) -> Vec<Uuid> {
     in_the_way(changes.iter().map(|change| {

@@ -2,7 +2,8 @@ UPDATE @profiles p SET
     user_id = CASE WHEN u.changed & 1 <> 0 THEN u.user_id ELSE p.user_id END,
     status = CASE WHEN u.changed & 2 <> 0 THEN u.status ELSE p.status END,
     is_active = CASE WHEN u.changed & 4 <> 0 THEN u.is_active ELSE p.is_active END,
-    display_name = CASE WHEN u.changed & 8 <> 0 THEN u.display_name ELSE p.display_name END,
+    display_name = CASE WHEN u.changed & 8 <> 0 AND (u.named IS NULL OR u.named = p.display_name)
+        THEN u.display_name ELSE p.display_name END,
     email = CASE WHEN u.changed & 16 <> 0 THEN u.email ELSE p.email END,
     username = CASE WHEN u.changed & 32 <> 0 THEN u.username ELSE p.username END,
     first_name = CASE WHEN u.changed & 64 <> 0 THEN u.first_name ELSE p.first_name END,
@@ -25,8 +26,8 @@ UPDATE @profiles p SET
 FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::boolean[], $6::text[], $7::text[], $8::text[],
     $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::uuid[], $16::text[],
     $17::text[], $18::timestamptz[], $19::timestamptz[], $20::bigint[], $21::timestamptz[], $22::text[],
-    $23::text[], $24::text[])
+    $23::text[], $24::text[], $25::text[])
 AS u (profile_id, changed, user_id, status, is_active, display_name, email, username, first_name, last_name,
     full_name, phone, external_id, organization_id, customer_id, degraded, created_via, created_at, updated_at,
-    version, deleted_at, unset, put, linked_customer)
+    version, deleted_at, unset, put, linked_customer, named)
 WHERE p.profile_id = u.profile_id

@@ -161,6 +161,7 @@ impl Tx<'_> {
             .bind(try_column!(changes, change => columns::json(&change.unset)))
             .bind(try_column!(changes, change => columns::json(&change.set)))
             .bind(column!(changes, change => change.row.linked_customer.as_deref()))
+            .bind(column!(changes, change => columns::name_to_replace(change)))
             .execute(&mut *self.inner)
             .await?;
         Ok(())

@@ -2,7 +2,8 @@ UPDATE @profiles AS p SET
     user_id = CASE WHEN u.changed & 1 <> 0 THEN u.user_id ELSE p.user_id END,
     status = CASE WHEN u.changed & 2 <> 0 THEN u.status ELSE p.status END,
     is_active = CASE WHEN u.changed & 4 <> 0 THEN u.is_active ELSE p.is_active END,
-    display_name = CASE WHEN u.changed & 8 <> 0 THEN u.display_name ELSE p.display_name END,
+    display_name = CASE WHEN u.changed & 8 <> 0 AND (u.named IS NULL OR u.named = p.display_name)
+        THEN u.display_name ELSE p.display_name END,
     email = CASE WHEN u.changed & 16 <> 0 THEN u.email ELSE p.email END,
     username = CASE WHEN u.changed & 32 <> 0 THEN u.username ELSE p.username END,
     first_name = CASE WHEN u.changed & 64 <> 0 THEN u.first_name ELSE p.first_name END,
@@ -46,7 +47,8 @@ FROM (
         value ->> 20 AS deleted_at,
         value ->> 21 AS removed,
         value ->> 22 AS put,
-        value ->> 23 AS linked_customer
+        value ->> 23 AS linked_customer,
+        value ->> 24 AS named
     FROM json_each(?1)
 ) AS u
 WHERE p.profile_id = u.profile_id

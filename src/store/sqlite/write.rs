@@ -260,6 +260,7 @@ fn profile_change(change: &ProfileChange) -> Result<Value, StoreError> {
         columns::json(&removed)?,
         columns::json(&change.set)?,
         row.linked_customer,
+        columns::name_to_replace(change),
     ]))
 }
 

@@ -2,7 +2,7 @@
 //! next event about that very column.
 
 use anyhow::Result;
-use rollcall::domain::Policy;
+use rollcall::domain::{DisplayOwner, Policy};
 use serde_json::{Value, json};
 
 use crate::world::{Base, Stream, Which, apply, on_both, said};
@@ -10,6 +10,7 @@ use crate::world::{Base, Stream, Which, apply, on_both, said};
 on_both!(
     what_the_application_edits_stands_until_an_event_about_it,
     a_refold_leaves_the_edits_of_the_application_alone,
+    a_name_that_people_chose_outlives_what_a_refold_would_begin_with,
     attributes_belong_to_the_application_except_synchronised_keys,
     every_column_takes_every_kind_of_value,
     columns_and_references_of_the_application_are_left_alone,
@@ -98,6 +99,32 @@ async fn a_refold_leaves_the_edits_of_the_application_alone(base: Base) -> Resul
         base.line(&["username", "last_name", "version"], "@profiles").await?,
         "ada L 3"
     );
+    Ok(())
+}
+
+async fn a_name_that_people_chose_outlives_what_a_refold_would_begin_with(base: Base) -> Result<()> {
+    let applier = base
+        .applier_with(|policy| policy.profiles[0].display_owner = DisplayOwner::Application)
+        .await?;
+    let mut stream = Stream::new();
+    for user in ["a", "b"] {
+        let of_user = |name: &str| json!({"user_id": user, "full_name": name});
+        stream
+            .say("created", &format!("{user} 3"), 30, of_user("Created"))
+            // Late both, each the new beginning of the user.
+            .say("updated", &format!("{user} 2"), 20, of_user("Earlier"))
+            .say("updated", &format!("{user} 1"), 10, of_user("Earliest"));
+    }
+    apply(&applier, &[stream.messages[0].clone(), stream.messages[3].clone()]).await?;
+    base.execute("UPDATE @profiles SET display_name = 'The Boss' WHERE user_id = 'a'")
+        .await?;
+    for (n, name) in [(1, "Earlier"), (2, "Earliest")] {
+        let late = [stream.messages[n].clone(), stream.messages[n + 3].clone()];
+        apply(&applier, &late).await?;
+        let expected = ["a The Boss Created".to_owned(), format!("b {name} Created")];
+        let names = base.lines(&["user_id", "display_name", "full_name"], "@profiles");
+        assert_eq!(names.await?, expected);
+    }
     Ok(())
 }
 
