@@ -3,7 +3,9 @@
 //! A preset is taken as it is: its configuration, its SQL, its history, and what must have come of it. The tests read
 //! through the old names.
 
+mod auth_profiles;
 mod client_profile;
+mod crew_users;
 mod crm_customers;
 
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
+use tokio::process::Command;
 
 use crate::deployment::{Deployment, PATIENCE};
 use crate::harness::wait::wait_for;
@@ -31,8 +34,9 @@ impl Preset {
         let preset = Self { folder, deployment };
         preset.base().script(&preset.text("schema.sql")?).await?;
         let checked = preset.rollcall(&["check", "--json"]).await?;
-        let customers = checked.json()?["findings"].to_string();
-        assert!(customers.contains("can be looked for"), "{customers}");
+        let customers = checked.success()?.json()?["findings"].to_string();
+        let looks = preset.text("config.toml")?.contains("\nlookup = ");
+        assert_eq!(customers.contains("can be looked for"), looks, "{customers}");
         Ok(preset)
     }
 
@@ -79,6 +83,7 @@ impl Preset {
         let history = self.folder.join("history.jsonl").display().to_string();
         self.rollcall(&["publish", &history, "--json"]).await?.success()?;
         self.rollcall(&["run", "--drain"]).await?.success()?;
+        self.script().await?;
         let expect = self.text("expect.sql")?;
         let server = self.base().server.as_ref().context("a server")?;
         let database = self.base().url.rsplit('/').next().context("a database")?;
@@ -88,6 +93,25 @@ impl Preset {
             .filter(|line| !line.is_empty())
             .map(str::to_owned)
             .collect())
+    }
+
+    /// What `play.sh` of the preset does after its history, if there is one.
+    async fn script(&self) -> Result<()> {
+        let script = self.folder.join("play.sh");
+        if !script.is_file() {
+            return Ok(());
+        }
+        let mut command = Command::new(&script);
+        command
+            .env("rollcall", env!("CARGO_BIN_EXE_rollcall"))
+            .env("psql", crate::harness::postgres::programs()?.join("psql"))
+            .env("config", self.config())
+            .envs(self.deployment.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.base().folder.path())
+            .kill_on_drop(true);
+        let ended = tokio::time::timeout(PATIENCE, command.output()).await??;
+        assert!(ended.status.success(), "{ended:?}");
+        Ok(())
     }
 
     /// Waits until the ledger has so many events.
