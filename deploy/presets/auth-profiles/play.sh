@@ -5,10 +5,11 @@ set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")
 ada=a0000000-0000-4000-8000-000000000001
 
-# As the application does it, under the old name.
+# As the application does it, under the old name; and what the authentication server will tell below.
 "$psql" "$ROLLCALL__STORE__URL" --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --set=ada="$ada" <<'SQL'
 UPDATE user_profiles SET display_name = 'Countess', role = 'manager', permissions = '["reports"]'
 WHERE user_id = :'ada';
+UPDATE auth.users SET email = 'ada@lovelace.example' WHERE id = :'ada';
 SQL
 
 # A backfill waits for a worker, which ends with this script, however it ends.

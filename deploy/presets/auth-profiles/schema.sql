@@ -51,7 +51,8 @@ BEGIN
             'is_admin', NEW.is_admin,
             'is_super_admin', NEW.is_super_admin,
             'permissions', NEW.permissions,
-            'access_level', NEW.access_level
+            'access_level', NEW.access_level,
+            'created_via', NEW.created_via
         )
     WHERE profile_id = OLD.id;
     RETURN NEW;

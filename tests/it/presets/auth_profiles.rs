@@ -1,6 +1,6 @@
 //! `auth-profiles`: a trigger on `auth.users` that inserted into `user_profiles`.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::Preset;
@@ -167,6 +167,46 @@ async fn what_people_edited_stays(preset: &Preset) -> Result<()> {
     assert_eq!(report["published"], json!(0), "{report}");
     assert_eq!(preset.profiles().await?, expected);
     assert_eq!(preset.base().number("count(*)", "@dead_letters").await?, 0);
+    Ok(())
+}
+
+/// The statement of the page by which what people had edited is taken over.
+fn takeover(page: &str) -> Option<String> {
+    let begin = page.find("UPDATE user_profiles AS new")?;
+    let length = page[begin..].find(';')?;
+    Some(page[begin..begin + length].to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_profiles_are_taken_over_as_the_page_of_auth_profiles_says() -> Result<()> {
+    let preset = Preset::set_up("auth-profiles").await?;
+    let old = format!(
+        "CREATE TABLE user_profiles_old (user_id uuid PRIMARY KEY, display_name text, role text, department text, \
+         is_active boolean, is_admin boolean, is_super_admin boolean, permissions jsonb, access_level text, \
+         created_via text); \
+         INSERT INTO user_profiles_old \
+         VALUES ('{}', 'Countess', 'owner', 'Docks', true, true, true, '[\"all\"]', 'full', 'auth_trigger'), \
+                ('{}', 'Ben', 'user', 'General', false, false, false, '[]', 'basic', 'manual_fix')",
+        id(1),
+        id(2)
+    );
+    preset.base().script(&old).await?;
+    let exclude = [3, 4, 5].map(|number| ["--exclude".to_owned(), id(number)]).concat();
+    let exclude: Vec<&str> = exclude.iter().map(String::as_str).collect();
+    let report = preset.backfill(&[&exclude[..], &["--apply"]].concat()).await?;
+    assert_eq!(report["published"], json!(2), "{report}");
+    let statement = takeover(&preset.text("README.md")?).context("the statement")?;
+    assert_eq!(preset.base().execute(&statement).await?, 2);
+    let report = preset.backfill(&["--apply"]).await?;
+    assert_eq!(report["published"], json!(3), "{report}");
+    let expected = [
+        "01 Countess ada@example.com owner Docks true true true [\"all\"] full auth_trigger".to_owned(),
+        "02 Ben ben@example.com user General false false false [] basic manual_fix".to_owned(),
+        fresh(3, "Cas", "cas@example.com", "manual_fix"),
+        fresh(4, "dan@example.com", "dan@example.com", "manual_fix"),
+        fresh(5, "Eve", "eve@example.com", "manual_fix"),
+    ];
+    assert_eq!(preset.profiles().await?, expected);
     Ok(())
 }
 

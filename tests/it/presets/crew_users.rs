@@ -53,6 +53,7 @@ async fn crew_users() -> Result<()> {
     followed::a_rename_goes_through_in_order(&preset).await?;
     followed::a_deletion_removes_what_was_theirs(&preset).await?;
     followed::each_step_is_isolated(&preset).await?;
+    followed::each_step_of_a_rename_is_isolated(&preset).await?;
     administrator_stays(&preset).await
 }
 

@@ -20,6 +20,35 @@ use crate::harness::wait::wait_for;
 use crate::harness::worker::Worker;
 use crate::world::{Base, Which};
 
+#[test]
+fn every_preset_has_a_page_with_its_command_and_a_test_of_its_name() -> Result<()> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(top.join("README.md"))?;
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(top.join("deploy/presets"))? {
+        let folder = entry?.path();
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let page = std::fs::read_to_string(folder.join("README.md")).with_context(|| name.clone())?;
+        let command = format!("\n./deploy/run.sh --preset {name} --once --json\n");
+        assert!(page.contains(&command), "the page of {name} has no{command}");
+        assert!(page.lines().count() <= 80, "{name}: one page");
+        let link = format!("(deploy/presets/{name}/README.md)");
+        assert!(readme.contains(&link), "the README has no {link}");
+        let function = name.replace('-', "_");
+        let place = format!("tests/it/presets/{function}.rs");
+        let code = std::fs::read_to_string(top.join(&place)).with_context(|| place.clone())?;
+        let is_there = code.contains(&format!("async fn {function}()"));
+        assert!(is_there, "{place} has no {function}");
+        names.push(name);
+    }
+    names.sort();
+    assert_eq!(
+        names,
+        ["auth-profiles", "client-profile", "crew-users", "crm-customers"]
+    );
+    Ok(())
+}
+
 /// An application with its preset on PostgreSQL.
 struct Preset {
     folder: PathBuf,

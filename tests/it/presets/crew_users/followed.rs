@@ -208,3 +208,50 @@ pub(super) async fn each_step_is_isolated(preset: &Preset) -> Result<()> {
     assert_eq!(preset.base().number("count(*)", "@dead_letters").await?, 0);
     Ok(())
 }
+
+/// The same for renames: what fails keeps the old key.
+pub(super) async fn each_step_of_a_rename_is_isolated(preset: &Preset) -> Result<()> {
+    let steps = [
+        ("crew.user", "UPDATE", "crew.\"user\"", "name"),
+        ("crew.permissions", "UPDATE", "crew.permissions", "\"user\""),
+        ("crew.sessions", "DELETE", "crew.sessions", "\"user\""),
+    ];
+    let (from, to) = (
+        |n: usize| format!("from{n}@crew.example"),
+        |n: usize| format!("to{n}@crew.example"),
+    );
+    let mut events = Vec::new();
+    for (n, (_, operation, table, column)) in steps.iter().enumerate() {
+        preset.furnish(&from(n)).await?;
+        let trigger = format!(
+            "CREATE TRIGGER refuse_from_{n} BEFORE {operation} ON {table} FOR EACH ROW WHEN (OLD.{column} = '{}') \
+             EXECUTE FUNCTION public.refuse()",
+            from(n)
+        );
+        preset.base().execute(&trigger).await?;
+        events.push(created(&from(n), &json!({"user_id": from(n)})));
+        events.push(renamed(&format!("moved{n}"), 9, &from(n), &to(n)));
+    }
+    preset.play(&events).await?;
+    for (n, (failing, ..)) in steps.iter().enumerate() {
+        assert!(preset.user(&to(n)).await?.starts_with(&to(n)), "{failing}");
+        let noted = preset.noted(&format!("moved{n}")).await?;
+        let failed: Vec<&str> = noted
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(_, note)| note["note"] == json!("failed"))
+            .map(|(step, _)| step.as_str())
+            .collect();
+        assert_eq!(failed, [*failing], "{noted}");
+        let has = |all: &[String], what: &str| all.iter().any(|one| one == what);
+        let (old, new) = (preset.belongings(&from(n)).await?, preset.belongings(&to(n)).await?);
+        for (step, what) in [("crew.user", "user"), ("crew.permissions", "permission Port")] {
+            let stays = step == *failing;
+            assert_eq!((has(&old, what), has(&new, what)), (stays, !stays), "{failing}: {what}");
+        }
+        assert_eq!(has(&old, "session"), *failing == "crew.sessions", "{failing}");
+        assert!(has(&new, "device") && has(&new, "received"), "{failing}: {new:?}");
+    }
+    Ok(())
+}
