@@ -7,6 +7,7 @@ mod digest;
 mod fixed;
 mod jwks;
 mod jws;
+mod listed;
 mod sign;
 mod stamped;
 mod standard;

@@ -83,6 +83,18 @@ impl Worker {
         Ok(number.with_context(|| format!("no VmHWM in {file}"))?.parse()?)
     }
 
+    /// How long it has had a processor, all threads together.
+    pub fn processor_time(&self) -> Result<Duration> {
+        let file = format!("/proc/{}/stat", self.process.pid());
+        let stat = fs::read_to_string(&file).with_context(|| file.clone())?;
+        // The name, which may hold blanks, ends with the last parenthesis; then state and ten numbers come before.
+        let rest = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
+        let ticks = rest.split_whitespace().skip(11).take(2);
+        let ticks: u64 = ticks.map(|number| number.parse().unwrap_or(0_u64)).sum();
+        // A tick is a hundredth of a second on every architecture that Linux has had for decades.
+        Ok(Duration::from_millis(ticks * 10))
+    }
+
     /// Stops it without ending it.
     pub async fn freeze(&mut self) -> Result<()> {
         self.process.freeze().await

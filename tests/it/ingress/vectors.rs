@@ -153,6 +153,41 @@ fn the_window_is_closed_on_both_sides() -> Result<()> {
 }
 
 #[test]
+fn many_signatures_cost_nothing_and_a_second_one_is_looked_at() -> Result<()> {
+    let standard = ["whsec_AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="];
+    let plain = ["a-secret-of-32-bytes-or-more-00000001"];
+    let (base64, hex) = ("A".repeat(43), "0".repeat(64));
+    for (provider, secret, name, between, other) in [
+        ("clerk", standard, "webhook-signature", " ", format!("v1,{base64}=")),
+        ("workos", plain, "workos-signature", ",", format!("v1={hex}")),
+        ("zitadel", plain, "zitadel-signature", ",", format!("v1={hex}")),
+    ] {
+        let more = |count: usize| {
+            let others = vec![other.clone(); count];
+            move |headers: &mut Vec<(String, String)>| {
+                for header in headers.iter_mut().filter(|header| header.0.eq_ignore_ascii_case(name)) {
+                    header.1 = format!("{}{between}{}", header.1, others.join(between));
+                }
+            }
+        };
+        ensure!(judged(provider, &secret, &secret, 0, more(0))?.is_ok(), "{provider}");
+        ensure!(judged(provider, &secret, &secret, 0, more(15))?.is_ok(), "{provider}");
+        let verdict = judged(provider, &secret, &secret, 0, more(16))?;
+        ensure!(
+            matches!(&verdict, Err(Rejection::Malformed(what)) if what.contains("more than 16")),
+            "{provider}: {verdict:?}"
+        );
+        // What is old is refused before anything is computed.
+        let verdict = judged(provider, &secret, &secret, 1_000_000, more(300))?;
+        ensure!(
+            matches!(verdict, Err(Rejection::TooOld(1_000))),
+            "{provider}: {verdict:?}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
 fn headers_that_could_be_read_in_two_ways_are_refused() -> Result<()> {
     let secret = ["whsec_AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA="];
     let set = |name: &'static str, value: &'static str| {
