@@ -15,6 +15,9 @@ use super::template::{Form, Template, Values};
 use crate::domain::{Person, hex};
 use crate::store::{MailKind, MailOrder};
 
+/// Longest name in a mail, in characters.
+const NAME_MAX: usize = 80;
+
 /// The templates of one kind of mail.
 #[derive(Debug, Clone)]
 pub(super) struct Letter {
@@ -148,8 +151,26 @@ pub(super) fn values(person: &Person, secret: Option<&str>) -> Values {
         ("code", secret("code")),
     ]
     .into_iter()
-    .filter_map(|(name, value)| Some((name, value?)))
+    .filter_map(|(name, value)| Some((name, tame(name, value?))))
     .collect()
+}
+
+/// What users say of themselves is in a mail that seems to come from us: a name is one line, and too short for a letter of
+/// its own. Link and code are the provider's, and checked as they come in.
+fn tame(name: &str, value: String) -> String {
+    let longest = match name {
+        "link" | "code" => return value,
+        "display_name" | "first_name" | "last_name" | "full_name" => NAME_MAX,
+        _ => usize::MAX,
+    };
+    // Beside the controls, what breaks a line or turns its direction without being one.
+    let odd = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let one_line = value.chars().map(|c| if odd(c) { ' ' } else { c });
+    let mut tamed: String = one_line.clone().take(longest).collect();
+    if one_line.count() > longest {
+        tamed.push('…');
+    }
+    tamed
 }
 
 /// Tells programs not to answer (RFC 3834).
@@ -167,5 +188,33 @@ impl Header for AutoSubmitted {
 
     fn display(&self) -> HeaderValue {
         HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_users_say_of_themselves_is_one_short_line() {
+        let long = "x".repeat(200);
+        for (name, value, expected) in [
+            ("full_name", "Ada King", "Ada King".to_owned()),
+            (
+                "full_name",
+                "Ada\r\n\r\nYour prize: https://x.example",
+                "Ada    Your prize: https://x.example".to_owned(),
+            ),
+            ("first_name", "A\u{2028}B\u{202e}C\u{85}D", "A B C D".to_owned()),
+            ("display_name", &long, format!("{}…", &long[..80])),
+            ("last_name", &long[..80], long[..80].to_owned()),
+            ("user_id", &long, long.clone()),
+            ("user_id", "a\nb", "a b".to_owned()),
+            ("email", "a@b.example", "a@b.example".to_owned()),
+            ("link", &long, long.clone()),
+            ("code", "1\n2", "1\n2".to_owned()),
+        ] {
+            assert_eq!(tame(name, value.to_owned()), expected, "{name}: {value:?}");
+        }
     }
 }
