@@ -34,6 +34,13 @@ pub(super) struct Terms<'a> {
     pub(super) mint: &'a mut (dyn FnMut() -> Uuid + Send),
 }
 
+/// What the fold made of an event.
+pub(super) struct Ruled {
+    pub(super) verdict: Verdict,
+    /// The row of whom it is about, where somebody asks; `None` for nobody who is known.
+    pub(super) concerned: Option<Uuid>,
+}
+
 /// On which path an event reached the fold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Path {
@@ -77,10 +84,15 @@ impl Batch<'_> {
             let event = &*self.informed(index, envelope);
             let seen = watch.as_ref().map(|_| Watch::before(&world, event));
             let (verdict, person) = world.apply(event, terms.policy);
+            let concerned = match (person, terms.orders) {
+                (Some(id), Some(_)) => world.named(id, terms.mint),
+                _ => None,
+            };
             if let (Some(watch), Some(seen)) = (&mut watch, seen) {
                 watch.after(&world, event, &verdict, person, &seen);
             }
-            self.enter(index, envelope, verdict, Path::Fast, terms, decided)?;
+            let ruled = Ruled { verdict, concerned };
+            self.enter(index, envelope, ruled, Path::Fast, terms, decided)?;
         }
         if let Some(watch) = watch {
             self.note_trail(watch.into_trail(), rows);
@@ -110,7 +122,7 @@ impl Batch<'_> {
         &mut self,
         index: usize,
         envelope: &Envelope,
-        verdict: Verdict,
+        Ruled { verdict, concerned }: Ruled,
         path: Path,
         terms: &Terms<'_>,
         decided: &mut Decided,
@@ -153,7 +165,8 @@ impl Batch<'_> {
             inputs: self.inputs(index).map(inputs_text).transpose()?,
         };
         let sealed = envelope.sealed.as_ref();
-        let mail = terms.orders.and_then(|orders| orders.order(&entry, sealed, terms.now));
+        let order = |orders: Orders| orders.order(&entry, sealed, concerned, terms.now);
+        let mail = terms.orders.and_then(order);
         decided.mails.extend(mail);
         decided.entries.push(entry);
         Ok(())

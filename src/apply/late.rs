@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::decide::Batch;
-use super::fold::{Path, Terms, extend};
+use super::fold::{Path, Ruled, Terms, extend};
 use super::follow::Blamed;
 use super::inputs::{Source, inputs_of};
 use super::load::History;
-use crate::domain::{self, Entry, KeyRow, Outcome, Plan, Planned, Policy, Reason, Verdict, World};
+use crate::domain::{self, Entry, KeyRow, Outcome, PersonId, Plan, Planned, Policy, Reason, Refolded, Verdict, World};
 use crate::envelope::{self, Envelope};
 use crate::store::{Changed, Decided, LedgerRow, StoreError};
 
@@ -62,16 +62,32 @@ impl Batch<'_> {
             let keys = rows.keys().cloned().collect();
             followed.late(&stored, &refolded, &entries, &origins, keys);
         }
-        for (origin, verdict) in origins.into_iter().zip(refolded.verdicts) {
+        let Refolded {
+            mut world,
+            verdicts,
+            lives,
+            ..
+        } = refolded;
+        for (origin, verdict) in origins.into_iter().zip(verdicts) {
             match origin {
-                Origin::Batch(index, envelope) => self.enter(index, envelope, verdict, Path::Late, terms, decided)?,
+                Origin::Batch(index, envelope) => {
+                    let concerned = lives.get(&envelope.event.reference).filter(|_| terms.orders.is_some());
+                    // Who is gone by now is somebody all the same: a mail for them must not go to whoever has their key.
+                    let mut row = |id: &PersonId| world.named(*id, terms.mint).unwrap_or_else(&mut *terms.mint);
+                    let concerned = concerned.map(&mut row);
+                    self.enter(
+                        index,
+                        envelope,
+                        Ruled { verdict, concerned },
+                        Path::Late,
+                        terms,
+                        decided,
+                    )?;
+                }
                 Origin::Ledger(row) => changed(row, verdict, row.policy_id, decided, terms)?,
             }
         }
-        extend(
-            &mut decided.difference,
-            domain::difference(rows, &stored, &refolded.world, plan),
-        );
+        extend(&mut decided.difference, domain::difference(rows, &stored, &world, plan));
         Ok(())
     }
 }

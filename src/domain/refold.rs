@@ -31,6 +31,8 @@ pub struct Refolded {
     pub verdicts: Vec<Verdict>,
     /// Checkpoints that are due, in the order of the history.
     pub checkpoints: Vec<Checkpoint>,
+    /// Whom each event was about, of those that were about anybody.
+    pub lives: Lives,
 }
 
 /// Folds `history`, sorted by position, on top of `base` or from nothing. `history` is all that follows `base` in the
@@ -67,6 +69,7 @@ fn settle_rows(mut after: Fold, stored: &World, before: impl FnOnce() -> Fold) -
         world: after.world,
         verdicts: after.verdicts,
         checkpoints: after.checkpoints,
+        lives: after.lives,
     }
 }
 
@@ -103,7 +106,7 @@ impl Due {
 }
 
 /// Which person each event was applied to.
-type Lives = BTreeMap<EventRef, PersonId>;
+pub type Lives = BTreeMap<EventRef, PersonId>;
 
 /// A fold and what is to be known of it afterwards.
 #[derive(Default)]

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use uuid::Uuid;
+
 use super::event::{Body, Event, Patch, is_address};
 use super::inputs::Question;
 use super::person::{Fields, Person, Via};
@@ -298,6 +300,12 @@ impl World {
         self.persons
             .get_mut(&id)
             .expect("holders name only people of this world")
+    }
+
+    /// The row of a person, who gets one if there is none; `None` for who is not there any more.
+    pub fn named(&mut self, id: PersonId, mint: &mut dyn FnMut() -> Uuid) -> Option<Uuid> {
+        let person = self.persons.get_mut(&self.survivor(id))?;
+        Some(*person.row.get_or_insert_with(mint))
     }
 
     /// The person that `id` became part of, or `id` itself.

@@ -12,12 +12,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::domain::{Kind, Outcome};
 use crate::envelope::Sealed;
 use crate::store::{MailKind, MailOrder, NewEntry};
 
-pub use post::{Post, PostSettings, Security};
+pub use post::{Post, PostSettings, Round, Security};
 pub use template::{Form, NAMES, Template, TemplateError, Values};
 
 /// When a user is welcomed.
@@ -77,8 +78,14 @@ pub enum SetupError {
 }
 
 impl Orders {
-    /// The mail that an event asks for as it enters the ledger.
-    pub fn order(&self, entry: &NewEntry, sealed: Option<&Sealed>, now: OffsetDateTime) -> Option<MailOrder> {
+    /// The mail that an event asks for as it enters the ledger; `concerned` is the row of whom the event is about.
+    pub fn order(
+        &self,
+        entry: &NewEntry,
+        sealed: Option<&Sealed>,
+        concerned: Option<Uuid>,
+        now: OffsetDateTime,
+    ) -> Option<MailOrder> {
         if entry.verdict.outcome != Outcome::Applied || now - entry.published > self.max_age {
             return None;
         }
@@ -100,6 +107,7 @@ impl Orders {
             event_id: entry.event_id.clone(),
             kind,
             key: entry.key.clone(),
+            person: concerned,
             secret: sealed.map(|sealed| sealed.0.clone()),
             next_at: now,
         })

@@ -9,13 +9,14 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::SetupError;
 use super::letter::{Letter, values};
 use crate::clock;
 use crate::failure;
-use crate::store::{DueMail, MailEnd, MailKind, Store, StoreError};
+use crate::store::{Addressee, DueMail, MailEnd, MailKind, MailOrder, Store, StoreError};
 
 /// The longest pause between two tries at a mail.
 const LONGEST: Duration = Duration::from_hours(1);
@@ -70,6 +71,28 @@ pub struct Post {
     welcome: Letter,
     password_reset: Letter,
     settings: PostSettings,
+    /// How a try ended that the database did not take down yet: before anything else is tried it has to.
+    unwritten: Mutex<Option<(MailOrder, MailEnd)>>,
+}
+
+/// How a round ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Round {
+    /// Nothing is due any more, or it was stopped.
+    Done,
+    /// The server takes nothing from us: what is due waits.
+    Refused,
+}
+
+/// Whom a refusal is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Blame {
+    /// The recipient, or this one message.
+    Mail,
+    /// Us: the next mail would be refused as well.
+    Us,
+    /// Nobody: another time it may be taken.
+    Moment,
 }
 
 impl Post {
@@ -86,6 +109,7 @@ impl Post {
             password_reset: Letter::load(MailKind::PasswordReset, folder)?,
             store,
             settings,
+            unwritten: Mutex::default(),
         })
     }
 
@@ -94,11 +118,14 @@ impl Post {
         let mut away = false;
         loop {
             let pause = match self.send_due(&stop).await {
-                Ok(()) => {
+                Ok(round) => {
                     if std::mem::take(&mut away) {
                         tracing::info!("mail is being sent again");
                     }
-                    self.settings.poll
+                    match round {
+                        Round::Done => self.settings.poll,
+                        Round::Refused => self.settings.retry,
+                    }
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut away, true) {
@@ -114,22 +141,37 @@ impl Post {
         }
     }
 
-    /// Tries once what is due, one after the other, until nothing is or it is stopped.
+    /// Tries once what is due, one after the other, until nothing is, the server takes nothing from us, or it is stopped.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn send_due(&self, stop: &CancellationToken) -> Result<(), StoreError> {
+    pub async fn send_due(&self, stop: &CancellationToken) -> Result<Round, StoreError> {
+        self.write_down().await?;
         while !stop.is_cancelled() {
             let now = clock::now();
             // A worker that dies with it leaves it to the others then.
             let until = now + 4 * self.settings.timeout;
             let Some(due) = self.store.due_mails(now, until, 1).await?.pop() else {
-                return Ok(());
+                return Ok(Round::Done);
             };
-            let end = self.try_once(&due).await?;
+            let (end, blame) = self.try_once(&due).await?;
             tell(&due, &end);
-            self.store.mail_ended(&due.order, &end, clock::now()).await?;
+            *self.unwritten.lock().await = Some((due.order, end));
+            self.write_down().await?;
+            if blame == Blame::Us {
+                return Ok(Round::Refused);
+            }
         }
+        Ok(Round::Done)
+    }
+
+    /// Until it is written down that the server has a mail, it would be sent again.
+    async fn write_down(&self) -> Result<(), StoreError> {
+        let mut unwritten = self.unwritten.lock().await;
+        if let Some((order, end)) = &*unwritten {
+            self.store.mail_ended(order, end, clock::now()).await?;
+        }
+        *unwritten = None;
         Ok(())
     }
 
@@ -141,14 +183,20 @@ impl Post {
         self.transport.test_connection().await.map(drop)
     }
 
-    async fn try_once(&self, due: &DueMail) -> Result<MailEnd, StoreError> {
+    async fn try_once(&self, due: &DueMail) -> Result<(MailEnd, Blame), StoreError> {
         let order = &due.order;
-        let Some(person) = self.store.person_at(&order.key).await? else {
-            return Ok(self.later(due, "nobody is known by this key"));
+        let person = match self.store.addressee(order).await? {
+            Addressee::Known(person) => person,
+            Addressee::Unknown => return Ok((self.later(due, "nobody is known by this key"), Blame::Moment)),
+            // Whoever has the key now is a stranger to this mail.
+            Addressee::Gone => {
+                let error = "the user is not there any more".to_owned();
+                return Ok((MailEnd::GivenUp(error), Blame::Mail));
+            }
         };
         // The place for another address, such as that of a customer who is linked to the user.
         let Some(to) = person.fields.email.clone() else {
-            return Ok(self.later(due, "the user has no address"));
+            return Ok((self.later(due, "the user has no address"), Blame::Moment));
         };
         let letter = match order.kind {
             MailKind::Welcome => &self.welcome,
@@ -157,11 +205,11 @@ impl Post {
         let values = values(&person, order.secret.as_deref());
         let message = match letter.message(order, &self.from, &to, &values, clock::now()) {
             Ok(message) => message,
-            Err(error) => return Ok(MailEnd::GivenUp(error.to_string())),
+            Err(error) => return Ok((MailEnd::GivenUp(error.to_string()), Blame::Mail)),
         };
         let sent = tokio::time::timeout(3 * self.settings.timeout, self.transport.send(message)).await;
         Ok(match sent {
-            Ok(Ok(_)) => MailEnd::Sent,
+            Ok(Ok(_)) => (MailEnd::Sent, Blame::Moment),
             Ok(Err(error)) => {
                 let mut said = failure::chain(&error);
                 for name in ["link", "code"] {
@@ -169,13 +217,16 @@ impl Post {
                         said = said.replace(secret.as_str(), "…");
                     }
                 }
-                if is_final(&error) {
-                    MailEnd::GivenUp(plain(&said))
+                let code = error.status().map(|code| code.to_string());
+                let permanent = code.filter(|_| error.is_permanent());
+                let blame = permanent.map_or(Blame::Moment, |code| blame(&code, &said));
+                if blame == Blame::Mail {
+                    (MailEnd::GivenUp(plain(&said)), blame)
                 } else {
-                    self.later(due, &said)
+                    (self.later(due, &said), blame)
                 }
             }
-            Err(_) => self.later(due, "the server did not answer in time"),
+            Err(_) => (self.later(due, "the server did not answer in time"), Blame::Moment),
         })
     }
 
@@ -210,10 +261,27 @@ fn tell(due: &DueMail, end: &MailEnd) {
     }
 }
 
-/// Whether the server will never take this mail. That it does not take us is no fault of the mail.
-fn is_final(error: &SmtpError) -> bool {
-    let code = error.status().map(|code| code.to_string());
-    error.is_permanent() && !code.is_some_and(|code| code.starts_with("53") || code == "502" || code == "504")
+/// Whom a permanent refusal is about. Only what names the recipient or the message is the mail's own; a server that
+/// blocks us, or is set up wrongly, says 5xx too, and giving up on that would lose everything that waits.
+fn blame(code: &str, said: &str) -> Blame {
+    let mail = match enhanced(said) {
+        // The recipient (but 5.1.7 and 5.1.8 are the sender), their mailbox, the size and the content of the message.
+        Some((1, detail)) => !matches!(detail, 7 | 8),
+        Some((2 | 6, _) | (3, 4)) => true,
+        Some(_) => false,
+        // Not 550: without more words it is said to unknown recipients and to blocked senders alike.
+        None => matches!(code, "551" | "552" | "553"),
+    };
+    if mail { Blame::Mail } else { Blame::Us }
+}
+
+/// Subject and detail of an enhanced status (RFC 3463) of class 5, wherever it stands in what the server said.
+fn enhanced(said: &str) -> Option<(u16, u16)> {
+    said.split([' ', '-', ':', '(', ')', '#']).find_map(|word| {
+        let (subject, detail) = word.strip_prefix("5.")?.split_once('.')?;
+        // An address such as 5.6.7.8 is none: its last part is no number.
+        Some((subject.parse().ok()?, detail.parse().ok()?))
+    })
 }
 
 /// One line of bounded length.
@@ -250,4 +318,43 @@ fn transport(settings: &PostSettings) -> Result<AsyncSmtpTransport<Tokio1Executo
         builder = builder.credentials(Credentials::new(user.clone(), password));
     }
     Ok(builder.build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_names_the_recipient_or_the_message_is_given_up() {
+        for (code, said, expected) in [
+            (
+                "550",
+                "permanent error (550): 5.1.1 <no@example.com>: no such user",
+                Blame::Mail,
+            ),
+            ("550", "permanent error (550): 5.2.1 mailbox disabled", Blame::Mail),
+            ("552", "permanent error (552): 5.2.2 mailbox full", Blame::Mail),
+            ("552", "permanent error (552): 5.3.4 message too big", Blame::Mail),
+            ("554", "permanent error (554): 5.6.0 not a message", Blame::Mail),
+            ("551", "permanent error (551): user not local", Blame::Mail),
+            ("553", "permanent error (553): mailbox name not allowed", Blame::Mail),
+            ("550", "permanent error (550): no", Blame::Us),
+            (
+                "550",
+                "permanent error (550): 5.7.1 blocked, see https://b.example/1.2.3.4",
+                Blame::Us,
+            ),
+            ("550", "permanent error (550): 5.1.8 bad sender", Blame::Us),
+            ("553", "permanent error (553): 5.1.7 bad sender", Blame::Us),
+            ("521", "permanent error (521): no mail here", Blame::Us),
+            ("554", "permanent error (554): service unavailable", Blame::Us),
+            ("554", "permanent error (554): 5.7.1 Client host rejected", Blame::Us),
+            ("530", "permanent error (530): 5.7.0 authentication required", Blame::Us),
+            ("535", "permanent error (535): 5.7.8 wrong password", Blame::Us),
+            ("502", "permanent error (502): what?", Blame::Us),
+            ("550", "permanent error (550): mail from 5.6.7.8 refused", Blame::Us),
+        ] {
+            assert_eq!(blame(code, said), expected, "{said}");
+        }
+    }
 }

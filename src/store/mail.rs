@@ -1,6 +1,7 @@
 //! Mails that are to be sent, and what became of them. Each small transaction of its own; nothing here sends.
 
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::{Session, Store, StoreError, Tx};
 use crate::domain::Person;
@@ -25,6 +26,8 @@ pub struct MailOrder {
     pub kind: MailKind,
     /// The user's key, as the event has it.
     pub key: String,
+    /// The row of the user: whoever has the key later may be somebody else. `None` while nobody is known by the key.
+    pub person: Option<Uuid>,
     /// What must not be kept longer than necessary: JSON of link and code.
     pub secret: Option<String>,
     /// When it may be sent for the first time.
@@ -49,6 +52,17 @@ pub struct DueMail {
     pub attempts: u32,
     /// When it was ordered.
     pub ordered: OffsetDateTime,
+}
+
+/// Whom a mail is for, at the moment.
+#[derive(Debug, Clone)]
+pub enum Addressee {
+    /// This user.
+    Known(Box<Person>),
+    /// Nobody is known by the key yet.
+    Unknown,
+    /// A user who is not there any more.
+    Gone,
 }
 
 /// How a try at a mail ended.
@@ -134,12 +148,13 @@ impl Store {
         briefly!(self, tx => tx.due_mails(now, until, most))
     }
 
-    /// Whoever stands at a key now, also one they left: what the mail says comes from there, and where it goes.
+    /// Whom a mail is for: what it says comes from there, and where it goes. An order that came before its user is from
+    /// now on for the first who is found by its key, also one they left.
     ///
     /// # Errors
-    /// When the database cannot be read.
-    pub async fn person_at(&self, key: &str) -> Result<Option<Person>, StoreError> {
-        briefly!(self, tx => tx.person_at(key))
+    /// When the database cannot be read, or written.
+    pub async fn addressee(&self, order: &MailOrder) -> Result<Addressee, StoreError> {
+        briefly!(self, tx => tx.addressee(order))
     }
 
     /// Writes down how a try ended. What is sent or given up is no longer secret: link and code go.

@@ -61,12 +61,13 @@ SELECT message_id, subject, headers, payload, created_at
 FROM @announcements WHERE false
 ON CONFLICT (message_id) DO NOTHING;
 DELETE FROM @announcements WHERE false AND outbox_id = 0;
-INSERT INTO @mails (source, event_id, kind, key, secret, attempts, error, ordered_at, next_at, tried_at, sent_at,
-    given_up_at)
-SELECT source, event_id, kind, key, secret, attempts, error, ordered_at, next_at, tried_at, sent_at, given_up_at
+INSERT INTO @mails (source, event_id, kind, key, person, secret, attempts, error, ordered_at, next_at, tried_at,
+    sent_at, given_up_at)
+SELECT source, event_id, kind, key, person, secret, attempts, error, ordered_at, next_at, tried_at, sent_at,
+    given_up_at
 FROM @mails WHERE false
 ON CONFLICT (source, event_id, kind) DO NOTHING;
-UPDATE @mails SET next_at = next_at WHERE false;
+UPDATE @mails SET next_at = next_at, person = person WHERE false;
 INSERT INTO @retries (message_id, stream, stream_sequence, published_nanos, message, payload, type, attempts, judged,
     in_hand, deaths, next_at, created_at)
 SELECT message_id, stream, stream_sequence, published_nanos, message, payload, type, attempts, judged, in_hand,

@@ -9,13 +9,15 @@ CREATE TABLE @announcements (
     created_at timestamptz NOT NULL DEFAULT now()
 );
 
--- Mails that events asked for. The secret is there only as long as the mail is not sent or given up; a row stays, for
+-- Mails that events asked for. The person is who had the key then, or who was found by it first: later it may be
+-- somebody else's. The secret is there only as long as the mail is not sent or given up; a row stays, for
 -- `rollcall explain`.
 CREATE TABLE @mails (
     source text COLLATE "C" NOT NULL,
     event_id text COLLATE "C" NOT NULL,
     kind text NOT NULL,
     key text COLLATE "C" NOT NULL,
+    person uuid,
     secret text,
     attempts integer NOT NULL DEFAULT 0,
     error text,

@@ -8,13 +8,15 @@ CREATE TABLE @announcements (
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z'))
 );
 
--- Mails that events asked for. The secret is there only as long as the mail is not sent or given up; a row stays, for
+-- Mails that events asked for. The person is who had the key then, or who was found by it first: later it may be
+-- somebody else's. The secret is there only as long as the mail is not sent or given up; a row stays, for
 -- `rollcall explain`.
 CREATE TABLE @mails (
     source TEXT NOT NULL,
     event_id TEXT NOT NULL,
     kind TEXT NOT NULL,
     key TEXT NOT NULL,
+    person TEXT,
     secret TEXT,
     attempts INTEGER NOT NULL DEFAULT 0,
     error TEXT,

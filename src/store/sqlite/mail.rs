@@ -5,29 +5,39 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
 
-use super::super::mail::{DueMail, MailEnd, MailKind, MailOrder, MailRecord};
+use super::super::mail::{Addressee, DueMail, MailEnd, MailKind, MailOrder, MailRecord};
 use super::super::{StoreError, columns};
 use super::Tx;
-use crate::domain::Person;
 
 /// Whose mails are due; there is one writer, so that nobody else takes them meanwhile.
 const DUE: &str = "UPDATE @mails SET next_at = ?2, attempts = attempts + 1 WHERE rowid IN \
     (SELECT rowid FROM @mails WHERE next_at <= ?1 ORDER BY next_at LIMIT ?3) \
-    RETURNING source, event_id, kind, key, secret, next_at, attempts, ordered_at";
+    RETURNING source, event_id, kind, key, secret, next_at, attempts, ordered_at, person";
 
 /// The holder of a key, and where it is an alias the holder of the current key of its person.
-const PERSON: &str = "SELECT k.state FROM @keys k WHERE k.key = ?1 AND k.holder = 1 \
-    UNION ALL SELECT c.state FROM @keys k JOIN @keys c ON c.key = k.root \
+const PERSON: &str = "SELECT k.person, k.state FROM @keys k WHERE k.key = ?1 AND k.holder = 1 \
+    UNION ALL SELECT c.person, c.state FROM @keys k JOIN @keys c ON c.key = k.root \
     WHERE k.key = ?1 AND k.holder = 2 AND c.holder = 1 AND c.person = k.person \
-    UNION ALL SELECT c.state FROM @keys k JOIN @keys c ON c.root = k.root AND c.root <> c.key \
+    UNION ALL SELECT c.person, c.state FROM @keys k JOIN @keys c ON c.root = k.root AND c.root <> c.key \
     WHERE k.key = ?1 AND k.holder = 2 AND c.holder = 1 AND c.person = k.person";
+
+/// A person by their row, which stands among the keys that ever had to do with one they had.
+const BOUND: &str = "SELECT c.state FROM @keys k JOIN @keys c ON c.key = k.root \
+    WHERE k.key = ?1 AND c.holder = 1 AND c.person = ?2 \
+    UNION ALL SELECT c.state FROM @keys k JOIN @keys c ON c.root = k.root AND c.root <> c.key \
+    WHERE k.key = ?1 AND c.holder = 1 AND c.person = ?2";
+
+/// From now on the mail is for this person.
+const BIND: &str = "UPDATE @mails SET person = ?4 WHERE source = ?1 AND event_id = ?2 AND kind = ?3";
 
 impl Tx<'_> {
     pub(super) async fn save_mails(&mut self, orders: &[MailOrder]) -> Result<(), StoreError> {
         self.run(
-            "INSERT INTO @mails (source, event_id, kind, key, secret, next_at, ordered_at) SELECT value ->> 0, \
-             value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 5 FROM json_each(?1) WHERE true \
+            "INSERT INTO @mails (source, event_id, kind, key, secret, person, next_at, ordered_at) SELECT value ->> 0, \
+             value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 6 \
+             FROM json_each(?1) WHERE true \
              ON CONFLICT (source, event_id, kind) DO NOTHING",
             orders,
             |order| {
@@ -38,6 +48,7 @@ impl Tx<'_> {
                     order.kind.name(),
                     order.key,
                     order.secret,
+                    order.person,
                     next_at
                 ]))
             },
@@ -65,6 +76,7 @@ impl Tx<'_> {
                     event_id: row.try_get(1)?,
                     kind: MailKind::of(row.try_get(2)?)?,
                     key: row.try_get(3)?,
+                    person: row.try_get::<Option<&str>, _>(8)?.map(uuid).transpose()?,
                     secret: row.try_get(4)?,
                     next_at: time(row.try_get(5)?)?,
                 },
@@ -75,13 +87,33 @@ impl Tx<'_> {
         rows.iter().map(due).collect()
     }
 
-    pub(in super::super) async fn person_at(&mut self, key: &str) -> Result<Option<Person>, StoreError> {
-        let sql = self.sql(PERSON);
-        let state: Option<String> = sqlx::query_scalar(sql)
-            .bind(key)
+    pub(in super::super) async fn addressee(&mut self, order: &MailOrder) -> Result<Addressee, StoreError> {
+        if let Some(person) = order.person {
+            let state: Option<String> = sqlx::query_scalar(self.sql(BOUND))
+                .bind(&order.key)
+                .bind(person.to_string())
+                .fetch_optional(&mut *self.inner)
+                .await?;
+            return state.map_or(Ok(Addressee::Gone), |state| {
+                Ok(Addressee::Known(Box::new(columns::person_of(&state)?)))
+            });
+        }
+        let found = sqlx::query(self.sql(PERSON))
+            .bind(&order.key)
             .fetch_optional(&mut *self.inner)
             .await?;
-        state.as_deref().map(columns::person_of).transpose()
+        let Some(row) = found else {
+            return Ok(Addressee::Unknown);
+        };
+        let (person, state): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        sqlx::query(self.sql(BIND))
+            .bind(&order.source)
+            .bind(&order.event_id)
+            .bind(order.kind.name())
+            .bind(person)
+            .execute(&mut *self.inner)
+            .await?;
+        Ok(Addressee::Known(Box::new(columns::person_of(&state)?)))
     }
 
     pub(in super::super) async fn mail_ended(
@@ -145,6 +177,10 @@ impl Tx<'_> {
         let count: i64 = sqlx::query_scalar(sql).fetch_one(&mut *self.inner).await?;
         Ok(count as u64)
     }
+}
+
+fn uuid(text: &str) -> Result<Uuid, StoreError> {
+    Uuid::parse_str(text).map_err(|_| columns::unreadable("person", "not a uuid"))
 }
 
 fn time(text: &str) -> Result<OffsetDateTime, StoreError> {

@@ -34,6 +34,13 @@ async fn mailing(base: Base, encryption: Encryption) -> Result<(Deployment, Smtp
     Ok((deployment, smtp))
 }
 
+/// Whatever waits is tried without waiting.
+async fn at_once(deployment: &Deployment) -> Result<()> {
+    let waiting = "UPDATE @mails SET next_at = ordered_at WHERE next_at IS NOT NULL";
+    deployment.base.execute(waiting).await?;
+    Ok(())
+}
+
 /// A creation of a user with an address.
 fn created(id: &str) -> Value {
     let data = json!({"user_id": id, "email": format!("{id}@example.com"), "full_name": format!("Name of {id}")});

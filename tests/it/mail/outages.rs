@@ -3,15 +3,17 @@
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use super::{created, header, mailing, result};
+use super::{at_once, created, header, mailing, result};
 use crate::deployment::{Deployment, PATIENCE};
 use crate::harness::smtp::Encryption;
 use crate::harness::wait::wait_for;
-use crate::world::{Base, on_both};
+use crate::world::{Base, Which, on_both};
 
 on_both!(
     a_server_that_is_down_or_refuses_delays_nobody,
     a_server_that_is_a_stranger_gets_nothing,
+    a_server_that_blocks_us_loses_no_mail,
+    a_mail_that_the_server_has_is_not_sent_again,
 );
 
 /// Waits until what is told of the welcome of a user fits.
@@ -23,13 +25,6 @@ async fn told(deployment: &Deployment, user: &str, fits: impl Fn(&Value) -> bool
     });
     let found = found.await;
     found.with_context(|| format!("last: {last}"))
-}
-
-/// Whatever waits is tried without waiting.
-async fn at_once(deployment: &Deployment) -> Result<()> {
-    let waiting = "UPDATE @mails SET next_at = ordered_at WHERE next_at IS NOT NULL";
-    deployment.base.execute(waiting).await?;
-    Ok(())
 }
 
 fn error(told: &Value) -> &str {
@@ -130,5 +125,61 @@ async fn a_server_that_is_a_stranger_gets_nothing(base: Base) -> Result<()> {
     assert_eq!(mails[0].envelope["encrypted"], json!(true));
     worker.signal("TERM")?;
     worker.finished(PATIENCE).await?.success()?;
+    Ok(())
+}
+
+async fn a_server_that_blocks_us_loses_no_mail(base: Base) -> Result<()> {
+    let (mut deployment, smtp) = mailing(base, Encryption::Plain).await?;
+    deployment.set("ROLLCALL__MAIL__RETRY", "1m");
+    smtp.refuse(Some("554 5.7.1 Service unavailable; client host blocked"))?;
+    let users: Vec<Value> = (0..6).map(|n| created(&format!("u{n}"))).collect();
+    deployment.publish(&users).await?;
+    deployment.drain().await?;
+    let base = &deployment.base;
+    assert_eq!(base.number("count(*)", "@mails WHERE next_at IS NOT NULL").await?, 6);
+    assert_eq!(
+        base.number("count(*)", "@mails WHERE given_up_at IS NOT NULL").await?,
+        0
+    );
+    // One while it ran, one as it ended: the others were not even shown to a server that refuses us.
+    let tried = base.number("sum(attempts)", "@mails").await?;
+    assert!((1..=2).contains(&tried), "{tried}");
+    smtp.refuse(None)?;
+    at_once(&deployment).await?;
+    deployment.drain().await?;
+    smtp.has(6).await?;
+    Ok(())
+}
+
+/// Nothing but the line that says that the server has a mail cannot be written.
+async fn a_mail_that_the_server_has_is_not_sent_again(base: Base) -> Result<()> {
+    let (deployment, smtp) = mailing(base, Encryption::Plain).await?;
+    let base = &deployment.base;
+    let (make, end) = match base.which {
+        Which::Sqlite => (
+            "CREATE TRIGGER forgetful BEFORE UPDATE ON @mails WHEN NEW.sent_at IS NOT NULL \
+             BEGIN SELECT RAISE(ABORT, 'not now'); END",
+            "DROP TRIGGER forgetful",
+        ),
+        Which::Postgres => (
+            "CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''not now''; END'; \
+             CREATE TRIGGER forgetful BEFORE UPDATE ON @mails FOR EACH ROW WHEN (NEW.sent_at IS NOT NULL) \
+             EXECUTE FUNCTION forget()",
+            "DROP TRIGGER forgetful ON @mails",
+        ),
+    };
+    base.script(make).await?;
+    let mut worker = deployment.start(&["run"])?;
+    deployment.publish(&[created("ada")]).await?;
+    smtp.has(1).await?;
+    worker.logged("mail waits for the database", PATIENCE).await?;
+    // It is due again, as after the time that another worker would leave it alone.
+    at_once(&deployment).await?;
+    base.script(end).await?;
+    told(&deployment, "ada", |told| told["email_sent"] == json!(true)).await?;
+    worker.signal("TERM")?;
+    worker.finished(PATIENCE).await?.success()?;
+    smtp.has(1).await?;
+    assert_eq!(base.number("max(attempts)", "@mails").await?, 1);
     Ok(())
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::{created, header, mailing, readable, result};
+use super::{at_once, created, header, mailing, readable, result};
 use crate::deployment::PATIENCE;
 use crate::harness::smtp::Encryption;
 use crate::harness::wait::wait_for;
@@ -13,6 +13,7 @@ on_both!(
     a_welcome_and_a_reset_reach_the_server,
     who_asks_for_no_mail_gets_none,
     a_mail_goes_to_whom_the_user_is_by_now,
+    a_mail_never_goes_to_whoever_has_the_key_next,
 );
 
 const LINK: &str = "https://id.harbour-books.example/reset?token=Zk3v&user=1";
@@ -29,7 +30,7 @@ fn reset(id: &str, user: &str) -> Value {
 async fn a_welcome_and_a_reset_reach_the_server(base: Base) -> Result<()> {
     let (deployment, smtp) = mailing(base, Encryption::StartTls).await?;
     let mut ada = created("ada");
-    ada["data"]["full_name"] = json!("Ada <b>&Co");
+    ada["data"]["full_name"] = json!("Ada\n<b>&Co");
     deployment.publish(&[ada, reset("r1", "ada")]).await?;
     let worked = deployment.run(&["run", "--drain"]).await?.success()?;
     let mut mails = smtp.has(2).await?;
@@ -181,5 +182,62 @@ async fn a_mail_goes_to_whom_the_user_is_by_now(base: Base) -> Result<()> {
     let mut subjects: Vec<String> = mails.iter().map(|mail| header(mail, "Subject")).collect();
     subjects.sort();
     assert_eq!(subjects, ["Welcome, Name of ada", "Your new password"]);
+    Ok(())
+}
+
+/// A key that is free again is taken by a stranger while a mail for its former owner waits.
+async fn a_mail_never_goes_to_whoever_has_the_key_next(base: Base) -> Result<()> {
+    let (mut deployment, smtp) = mailing(base, Encryption::Plain).await?;
+    deployment.set("ROLLCALL__MAIL__WELCOME", "never");
+    smtp.refuse(Some("450 4.2.0 not now"))?;
+    let mut nameless = created("eve");
+    nameless["data"] = json!({"user_id": "eve"});
+    let early = [
+        created("ada"),
+        created("bob"),
+        reset("r-ada", "ada"),
+        reset("r-bob", "bob"),
+        reset("r-eve", "eve"),
+    ];
+    deployment.publish(&early).await?;
+    deployment.drain().await?;
+    // What overtook its user finds her now, and she has no address.
+    deployment.publish(&[nameless]).await?;
+    at_once(&deployment).await?;
+    deployment.drain().await?;
+    let told = result(&deployment, "eve", "user.password_reset").await?;
+    assert_eq!(told["error"], json!("the user has no address"));
+
+    let stranger = |key: &str| {
+        let data = json!({"user_id": key, "email": format!("not-{key}@example.com")});
+        cloud_event("created", &format!("stranger-{key}"), 9, &data)
+    };
+    let renamed = json!({"user_id": "ada", "new_user_id": "countess", "new_email": "countess@example.com"});
+    let events = [
+        cloud_event("renamed", "move", 7, &renamed),
+        stranger("ada"),
+        cloud_event("deleted", "end-bob", 7, &json!({"user_id": "bob"})),
+        stranger("bob"),
+        cloud_event("deleted", "end-eve", 7, &json!({"user_id": "eve"})),
+        stranger("eve"),
+        // Both at once: who is meant is decided by what came before, not by who is there when the batch ends.
+        created("dan"),
+        reset("r-dan", "dan"),
+        cloud_event("deleted", "end-dan", 7, &json!({"user_id": "dan"})),
+        stranger("dan"),
+    ];
+    deployment.publish(&events).await?;
+    deployment.drain().await?;
+    smtp.refuse(None)?;
+    at_once(&deployment).await?;
+    deployment.drain().await?;
+    let mails = smtp.has(1).await?;
+    assert_eq!(mails[0].envelope["to"], json!(["countess@example.com"]));
+    let given_up = deployment.base.lines(
+        &["event_id", "error"],
+        "@mails WHERE given_up_at IS NOT NULL ORDER BY event_id",
+    );
+    let gone = ["r-bob", "r-dan", "r-eve"].map(|id| format!("{id} the user is not there any more"));
+    assert_eq!(given_up.await?, gone);
     Ok(())
 }
