@@ -226,6 +226,36 @@ pub fn endpoints(config: &Config) -> Result<Vec<Endpoint>, IngressError> {
     config.ingress.iter().map(endpoint).collect()
 }
 
+/// What is worth a warning about the endpoints together: secrets that vouch for more than their own source, and bodies
+/// that are taken although what they become may not fit into a message of a server that takes `max_payload` bytes.
+pub fn endpoint_warnings(config: &Config, max_payload: usize) -> Vec<String> {
+    let all = &config.ingress;
+    let unbound = all.iter().filter(|endpoint| {
+        let shares = |other: &config::Endpoint| other.name != endpoint.name && other.provider == endpoint.provider;
+        endpoint.source.is_none() && all.iter().any(shares)
+    });
+    let unbound: Vec<&str> = unbound.map(|endpoint| endpoint.name.as_str()).collect();
+    let mut warnings = Vec::new();
+    if !unbound.is_empty() {
+        warnings.push(format!(
+            "{} share a provider with another endpoint: whoever has the secret of one can speak for the source of the \
+             other, which stands in the body; give each a \"source\" in [[ingress]]",
+            unbound.join(", ")
+        ));
+    }
+    let large = all.iter().filter(|endpoint| endpoint.body_max > max_payload);
+    let large: Vec<&str> = large.map(|endpoint| endpoint.name.as_str()).collect();
+    if !large.is_empty() {
+        warnings.push(format!(
+            "\"body_max\" of {} is more than the {} bytes of the server's max_payload: an event that is larger becomes a \
+             dead letter that says only its length and hash",
+            large.join(", "),
+            max_payload
+        ));
+    }
+    warnings
+}
+
 fn endpoint(low: &config::Endpoint) -> Result<Endpoint, IngressError> {
     let provider = match &low.provider {
         config::ProviderChoice::Embedded(name) => Provider::embedded(name),
@@ -258,6 +288,7 @@ fn endpoint(low: &config::Endpoint) -> Result<Endpoint, IngressError> {
             audience: low.audience.clone(),
         },
         offset: low.utc_offset,
+        source: low.source.clone(),
         body_max: low.body_max,
         body_timeout: low.body_timeout,
         rate: low.rate,

@@ -36,15 +36,7 @@ pub(super) fn key_column(columns: &Columns) -> &str {
 /// The value as an event would say it: databases and files know fewer kinds of value, or others. What does not fit stays
 /// as it is, for the decoder to judge.
 fn fitting(rule: Rule, value: Value) -> Value {
-    match (rule, value) {
-        (Rule::Text { .. } | Rule::Address { .. }, Value::Number(number)) => Value::String(number.to_string()),
-        (Rule::Flag, Value::Number(number)) if number.as_i64() == Some(1) => Value::Bool(true),
-        (Rule::Flag, Value::Number(number)) if number.as_i64() == Some(0) => Value::Bool(false),
-        (Rule::Flag, Value::String(text)) => match text.to_ascii_lowercase().as_str() {
-            "true" | "t" | "yes" | "1" => Value::Bool(true),
-            "false" | "f" | "no" | "0" => Value::Bool(false),
-            _ => Value::String(text),
-        },
+    let value = match (rule, value) {
         (Rule::Names { .. }, Value::String(text)) if !text.trim_start().starts_with('[') => {
             let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
             Value::Array(names.map(|name| Value::String(name.to_owned())).collect())
@@ -53,7 +45,8 @@ fn fitting(rule: Rule, value: Value) -> Value {
             serde_json::from_str(&text).unwrap_or(Value::String(text))
         }
         (_, value) => value,
-    }
+    };
+    rule.fitted(value).unwrap_or_else(|value| value)
 }
 
 #[cfg(test)]

@@ -103,6 +103,9 @@ async fn check_broker(config: &Config) -> Findings {
     if let Some(warning) = broker.version_warning() {
         findings.warning("broker", warning);
     }
+    for warning in wiring::endpoint_warnings(config, broker.max_payload()) {
+        findings.warning("webhooks", warning);
+    }
     compare(config, &broker, &mut findings).await;
     broker.close().await;
     findings

@@ -92,7 +92,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     });
     let broker = connecting.await?;
     if let Some(broker) = &broker {
-        ready(broker, &connected);
+        ready(config, broker, &connected);
     }
     let counts = taking.await.context("taking webhooks ended early")??;
     if let Some(broker) = broker {
@@ -106,12 +106,20 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-fn ready(broker: &Broker, connected: &Connected) {
+fn ready(config: &Config, broker: &Broker, connected: &Connected) {
     if let Some(warning) = broker.version_warning() {
         tracing::warn!("{warning}");
     }
+    warn(config, broker);
     let _ = connected.set(broker.clone());
     tracing::info!("the broker is there");
+}
+
+/// What is not as it should be about the endpoints, at this broker.
+pub(super) fn warn(config: &Config, broker: &Broker) {
+    for warning in wiring::endpoint_warnings(config, broker.max_payload()) {
+        tracing::warn!("{warning}");
+    }
 }
 
 /// Without the streams nothing could be acknowledged.

@@ -35,6 +35,8 @@ pub struct Endpoint {
     pub issuer: Option<String>,
     /// For whom a token has to be meant.
     pub audience: Option<String>,
+    /// The source of its events; `None` for what the provider's rules make of their bodies.
+    pub source: Option<String>,
     /// Of times that have none.
     pub utc_offset: UtcOffset,
     /// Most bytes of a body.
@@ -68,6 +70,7 @@ pub(super) struct Low {
     pub header: Option<String>,
     pub issuer: Option<String>,
     pub audience: Option<String>,
+    pub source: Option<String>,
     pub utc_offset: String,
     pub body_max: i64,
     pub body_timeout: Interval,
@@ -87,6 +90,7 @@ impl Default for Low {
             header: None,
             issuer: None,
             audience: None,
+            source: None,
             utc_offset: "+00:00".into(),
             body_max: 262_144,
             body_timeout: Interval(Duration::from_secs(10)),
@@ -158,6 +162,9 @@ fn endpoint(check: &mut Check<'_>, at: impl Fn(&'static str) -> At, name: String
         .as_deref()
         .and_then(|file| check.secret_file(at("jwks_file"), file));
     let jwks = jwks.map(|text| secrecy::ExposeSecret::expose_secret(&text).to_owned());
+    if let Some(source) = &low.source {
+        check.text(at("source"), source, 1..=255);
+    }
     Endpoint {
         name,
         provider: provider(check, &at, low.provider, low.provider_file),
@@ -167,6 +174,7 @@ fn endpoint(check: &mut Check<'_>, at: impl Fn(&'static str) -> At, name: String
         header: header(check, at("header"), low.header),
         issuer: low.issuer,
         audience: low.audience,
+        source: low.source,
         utc_offset: offset(check, at("utc_offset"), &low.utc_offset),
         body_max: check.number(at("body_max"), low.body_max, 1024..=BODY_MAX),
         body_timeout: check.duration(

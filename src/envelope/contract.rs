@@ -1,5 +1,7 @@
 //! What the data of each type may hold, as one table: the decoder reads by it, the schemas are made from it.
 
+use serde_json::Value;
+
 use crate::domain::Kind;
 use crate::domain::event::ADDRESS_MAX;
 
@@ -142,6 +144,44 @@ pub static RENAMES: [&Field; 3] = [&named::NEW_USER_ID, &named::NEW_EMAIL, &name
 
 /// What a password reset is about: at least one of them must be there.
 pub static RESETS: [&Field; 2] = [&named::LINK, &named::CODE];
+
+impl Rule {
+    /// The value in the form that a field of this rule has, where another is only written otherwise: numbers for texts,
+    /// and what databases, files and providers have for a flag. `Err` is what does not fit, as it is.
+    ///
+    /// # Errors
+    /// The value itself.
+    pub fn fitted(&self, value: Value) -> Result<Value, Value> {
+        match (self, value) {
+            (Self::Text { .. } | Self::Address { .. } | Self::Link { .. }, Value::Number(number)) => {
+                Ok(Value::String(number.to_string()))
+            }
+            (Self::Flag, value) => flag(&value).map(Value::Bool).ok_or(value),
+            (Self::Text { .. } | Self::Address { .. } | Self::Link { .. }, value @ Value::String(_))
+            | (Self::Names { .. }, value @ Value::Array(_))
+            | (Self::Object { .. }, value @ Value::Object(_)) => Ok(value),
+            (_, value) => Err(value),
+        }
+    }
+}
+
+/// What a value means as a flag; `None` if nothing.
+pub fn flag(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(flag) => Some(*flag),
+        Value::Number(number) => match number.as_i64() {
+            Some(0) => Some(false),
+            Some(1) => Some(true),
+            _ => None,
+        },
+        Value::String(text) => match text.to_ascii_lowercase().as_str() {
+            "true" | "t" | "yes" | "1" => Some(true),
+            "false" | "f" | "no" | "0" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
 
 /// The fields that the data of a type may have, `user_id` first. Others are kept in the ledger and not looked at.
 pub fn fields(kind: Kind) -> Vec<&'static Field> {

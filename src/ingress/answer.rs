@@ -21,7 +21,7 @@ use super::provider::Provider;
 use super::signature::{Credentials, Received};
 use super::sink::{Away, Sink};
 use super::tally::{Outcome, Tally};
-use super::translation::Translation;
+use super::translation::{Letter, Translation};
 use crate::clock;
 
 /// What a path begins with.
@@ -36,7 +36,7 @@ pub(super) type Answer = Response<Full<Bytes>>;
 /// What requests are answered with.
 pub(super) struct Desk {
     endpoints: Vec<Endpoint>,
-    /// Takes the place of an endpoint that does not exist: as much work, and never a good signature.
+    /// Takes the place of an endpoint that does not exist: the limits of the most generous one, and never a good signature.
     decoy: Endpoint,
     sink: Sink,
     allowances: Mutex<Allowances>,
@@ -53,8 +53,8 @@ impl Desk {
         dead_prefix: &str,
     ) -> Result<Self, IngressError> {
         Ok(Self {
+            decoy: decoy(&endpoints)?,
             endpoints,
-            decoy: decoy()?,
             sink,
             allowances: Mutex::default(),
             tally: Tally::default(),
@@ -121,30 +121,9 @@ impl Desk {
 
     async fn accept(&self, settings: &EndpointSettings, translation: Translation) -> Answer {
         let name = &settings.name;
-        let mut messages: Vec<_> = translation.events.iter().map(outgoing::event).collect();
-        let bury = |wrong: &[String], content: Vec<u8>| {
-            outgoing::letter(&self.dead_prefix, name, wrong, content, clock::now())
-        };
-        let mut letters = u64::from(translation.letter.is_some());
-        if let Some(content) = translation.letter {
-            messages.push(bury(&translation.malformed, content));
-        }
-        let published = match self.sink.publish(&messages).await {
-            Ok(never) if never.is_empty() => Ok(()),
-            Ok(never) => {
-                let wrong = ["the stream does not take it: it is too large".to_owned()];
-                let messages: Vec<_> = never
-                    .into_iter()
-                    .map(|number| bury(&wrong, messages[number].payload.to_vec()))
-                    .collect();
-                letters += messages.len() as u64;
-                self.sink.publish(&messages).await.map(drop)
-            }
-            Err(Away) => Err(Away),
-        };
-        if published.is_err() {
+        let Ok(letters) = self.hand_over(name, &translation).await else {
             return self.refuse(settings, Outcome::Unavailable);
-        }
+        };
         for unknown in &translation.unknown {
             if self.tally.unknown(name, unknown) {
                 tracing::info!(
@@ -161,6 +140,39 @@ impl Desk {
             counts.letters += letters;
         });
         status(StatusCode::from_u16(settings.provider.answer).unwrap_or(StatusCode::NO_CONTENT))
+    }
+
+    /// Events and letters into their streams; how many letters there are. What is too large for its stream becomes a
+    /// letter, and a letter that is too large goes without its body: nothing that was verified is lost.
+    async fn hand_over(&self, name: &str, translation: &Translation) -> Result<u64, Away> {
+        let bury = |wrong: &[String], content: Vec<u8>| {
+            outgoing::letter(&self.dead_prefix, name, wrong, content, clock::now())
+        };
+        let deadline = Sink::deadline();
+        let events: Vec<_> = translation.events.iter().map(outgoing::event).collect();
+        let never = self.sink.publish(&events, deadline).await?;
+        let wrong = ["the stream does not take it: it is too large".to_owned()];
+        let refused = never
+            .into_iter()
+            .map(|number| bury(&wrong, events[number].payload.to_vec()));
+        let malformed = translation.letter.as_ref().map(|letter| match letter {
+            Letter::Body(body) => bury(&translation.malformed, body.clone()),
+            Letter::Unread(body) => {
+                let why = "it could not be read, and may hold what must not be forwarded";
+                outgoing::reduced(bury(&translation.malformed, body.clone()), why)
+            }
+        });
+        let letters: Vec<_> = refused.chain(malformed).collect();
+        let never = self.sink.publish(&letters, deadline).await?;
+        let reduced = never
+            .into_iter()
+            .map(|number| outgoing::reduced(letters[number].clone(), "it is too large"));
+        let never = self.sink.publish(&reduced.collect::<Vec<_>>(), deadline).await?;
+        if never.is_empty() {
+            Ok(letters.len() as u64)
+        } else {
+            Err(Away)
+        }
     }
 
     /// What is not a success never says why.
@@ -215,7 +227,8 @@ impl Desk {
     }
 }
 
-fn decoy() -> Result<Endpoint, IngressError> {
+fn decoy(endpoints: &[Endpoint]) -> Result<Endpoint, IngressError> {
+    let settings = || endpoints.iter().map(|endpoint| &endpoint.settings);
     let secret = format!("whsec_{}", clock::new_row_id().simple());
     let provider = Provider::embedded("standard-webhooks").map_err(|source| IngressError::Provider {
         endpoint: String::new(),
@@ -229,9 +242,13 @@ fn decoy() -> Result<Endpoint, IngressError> {
             ..Credentials::default()
         },
         offset: UtcOffset::UTC,
-        body_max: 256 * 1024,
-        body_timeout: Duration::from_secs(10),
-        rate: 500,
+        source: None,
+        body_max: settings().map(|endpoint| endpoint.body_max).max().unwrap_or_default(),
+        body_timeout: settings()
+            .map(|endpoint| endpoint.body_timeout)
+            .max()
+            .unwrap_or_default(),
+        rate: settings().map(|endpoint| endpoint.rate).max().unwrap_or_default(),
     })
 }
 

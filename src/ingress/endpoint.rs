@@ -6,7 +6,7 @@ use time::UtcOffset;
 
 use super::provider::{Provider, ProviderError};
 use super::signature::{Credentials, Received, Rejection, Unusable, Verifier};
-use super::translation::{Translation, translate};
+use super::translation::{Local, Translation, translate};
 
 /// What an endpoint is made of.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub struct EndpointSettings {
     pub credentials: Credentials,
     /// Of times that have no offset.
     pub offset: UtcOffset,
+    /// The source of its events, whatever their bodies say: so its secret vouches for one source only.
+    pub source: Option<String>,
     /// Most bytes of a body.
     pub body_max: usize,
     /// How long a body may take.
@@ -90,7 +92,10 @@ impl Endpoint {
             &settings.provider,
             &verified,
             received.headers,
-            settings.offset,
+            Local {
+                offset: settings.offset,
+                source: settings.source.as_deref(),
+            },
         ))
     }
 

@@ -71,10 +71,47 @@ pub(super) fn letter(
     }
 }
 
+/// The same letter without the body: how long it was, and its hash, by which the sender's copy can be recognised.
+pub(super) fn reduced(letter: Outgoing, why: &str) -> Outgoing {
+    let mut headers = letter.headers;
+    headers.push(("Rollcall-Payload".to_owned(), format!("omitted: {why}")));
+    headers.push(("Rollcall-Payload-Bytes".to_owned(), letter.payload.len().to_string()));
+    headers.push((
+        "Rollcall-Payload-Sha256".to_owned(),
+        hex(&Sha256::digest(&letter.payload)),
+    ));
+    Outgoing {
+        headers,
+        payload: Bytes::new(),
+        ..letter
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::Kind;
+
+    #[test]
+    fn a_reduced_letter_says_what_it_lacks() {
+        let full = letter(
+            "dead",
+            "std",
+            &["x".to_owned()],
+            b"secret".to_vec(),
+            OffsetDateTime::UNIX_EPOCH,
+        );
+        let reduced = reduced(full.clone(), "it is too large");
+        assert!(reduced.payload.is_empty());
+        assert_eq!(
+            (&reduced.subject, &reduced.message_id),
+            (&full.subject, &full.message_id)
+        );
+        let said = &reduced.headers[full.headers.len()..];
+        assert_eq!(said[0].1, "omitted: it is too large");
+        assert_eq!(said[1].1, "6");
+        assert_eq!(said[2].1, hex(&Sha256::digest(b"secret")));
+    }
 
     #[test]
     fn blanks_in_source_or_id_do_not_make_two_events_one() {

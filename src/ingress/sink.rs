@@ -83,9 +83,14 @@ impl Sink {
         due
     }
 
+    /// When the publishing that begins now has to be over, however many steps it takes.
+    pub(super) fn deadline() -> Instant {
+        clock::monotonic() + PATIENCE
+    }
+
     /// Publishes all of them. `Ok` only when the stream has every one but those of the numbers that are returned, which it
     /// can never take.
-    pub(super) async fn publish(&self, messages: &[Outgoing]) -> Result<Vec<usize>, Away> {
+    pub(super) async fn publish(&self, messages: &[Outgoing], deadline: Instant) -> Result<Vec<usize>, Away> {
         if messages.is_empty() {
             return Ok(Vec::new());
         }
@@ -94,7 +99,7 @@ impl Sink {
             return Err(Away);
         }
         let all = join_all(messages.iter().map(|message| publisher.publish(message)));
-        let Ok(results) = tokio::time::timeout(PATIENCE, all).await else {
+        let Ok(results) = tokio::time::timeout_at(deadline.into(), all).await else {
             let doing = "publishing a webhook".to_owned();
             self.missed(&BrokerError::Timeout { doing });
             return Err(Away);

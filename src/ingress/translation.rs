@@ -43,8 +43,26 @@ pub struct Translation {
     pub unknown: Vec<String>,
     /// What was wrong with events that could not be translated; never a value.
     pub malformed: Vec<String>,
-    /// The body for the dead letter, without what must not be forwarded; only where something is malformed.
-    pub letter: Option<Vec<u8>>,
+    /// What goes to the dead letters; only where something is malformed.
+    pub letter: Option<Letter>,
+}
+
+/// A body, or events of one, that could not be translated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Letter {
+    /// Without what must not be forwarded.
+    Body(Vec<u8>),
+    /// As it came, because what must not be forwarded cannot be found in it: only its length and hash may go on.
+    Unread(Vec<u8>),
+}
+
+/// What an endpoint knows that its provider does not say.
+#[derive(Debug, Clone, Copy)]
+pub struct Local<'a> {
+    /// Of times without an offset.
+    pub offset: UtcOffset,
+    /// What every event has for its source, whatever the body says.
+    pub source: Option<&'a str>,
 }
 
 impl Canonical {
@@ -71,18 +89,23 @@ impl Canonical {
     }
 }
 
-/// Translates what was verified; `offset` is that of times without one.
+/// Translates what was verified.
 pub fn translate(
     provider: &Provider,
     verified: &Verified<'_>,
     headers: &[(String, String)],
-    offset: UtcOffset,
+    local: Local<'_>,
 ) -> Translation {
     let content = verified.content.as_ref();
     let Ok(mut body) = serde_json::from_slice::<Value>(content) else {
+        let letter = if provider.never_forward.is_empty() {
+            Letter::Body(content.to_vec())
+        } else {
+            Letter::Unread(content.to_vec())
+        };
         return Translation {
             malformed: vec!["the body is not JSON".to_owned()],
-            letter: Some(content.to_vec()),
+            letter: Some(letter),
             ..Translation::default()
         };
     };
@@ -96,15 +119,15 @@ pub fn translate(
         hash: &hash,
         index: 0,
     };
-    let mut translation = events_of(provider, &body, around, offset);
+    let mut translation = events_of(provider, &body, around, local);
     if !translation.malformed.is_empty() {
-        translation.letter = Some(body.to_string().into_bytes());
+        translation.letter = Some(Letter::Body(body.to_string().into_bytes()));
     }
     translation
 }
 
 /// The rules that look at the same list are tried on each of its elements; those without a list, on the body.
-fn events_of(provider: &Provider, body: &Value, around: Around<'_>, offset: UtcOffset) -> Translation {
+fn events_of(provider: &Provider, body: &Value, around: Around<'_>, local: Local<'_>) -> Translation {
     let mut tried: Vec<_> = Vec::new();
     for rule in &provider.rules {
         if tried.contains(&&rule.each) {
@@ -134,7 +157,7 @@ fn events_of(provider: &Provider, body: &Value, around: Around<'_>, offset: UtcO
             };
             recognised = true;
             let scope = Scope { body, user: &user };
-            translation.add(rule, scope, Around { index, ..around }, offset);
+            translation.add(rule, scope, Around { index, ..around }, local);
         }
         // An empty list is a list too.
         if recognised || (list.is_some() && items.is_empty()) {
@@ -148,10 +171,10 @@ fn events_of(provider: &Provider, body: &Value, around: Around<'_>, offset: UtcO
 }
 
 impl Translation {
-    fn add(&mut self, rule: &Rule, scope: Scope<'_>, around: Around<'_>, offset: UtcOffset) {
+    fn add(&mut self, rule: &Rule, scope: Scope<'_>, around: Around<'_>, local: Local<'_>) {
         match rule.becomes {
             None => self.ignored += 1,
-            Some(kind) => match event(rule, kind, scope, around, offset) {
+            Some(kind) => match event(rule, kind, scope, around, local) {
                 Ok(event) => self.events.push(event),
                 Err(what) => self.malformed.push(what.to_owned()),
             },
@@ -164,7 +187,7 @@ fn event(
     kind: Kind,
     scope: Scope<'_>,
     around: Around<'_>,
-    offset: UtcOffset,
+    local: Local<'_>,
 ) -> Result<Canonical, &'static str> {
     let user_id = rule.user_id(scope).ok_or("there is no id of a user")?;
     let mut data = Map::new();
@@ -179,11 +202,13 @@ fn event(
     data.insert("user_id".to_owned(), user_id.into());
     Ok(Canonical {
         kind,
-        source: rule
-            .source(scope, around)
+        source: local
+            .source
+            .map(str::to_owned)
+            .or_else(|| rule.source(scope, around))
             .ok_or("there is nothing to name the source by")?,
         id: rule.id(scope, around).ok_or("there is no id of the event")?,
-        time: rule.time(scope, offset)?,
+        time: rule.time(scope, local.offset)?,
         sequence: rule.sequence(scope),
         incomplete,
         data,
@@ -217,29 +242,9 @@ fn fitting(rule: &contract::Rule, value: Value) -> Option<Value> {
     if value.is_null() {
         return Some(value);
     }
-    match rule {
-        contract::Rule::Text { .. } | contract::Rule::Address { .. } | contract::Rule::Link { .. } => match value {
-            Value::String(text) if text.is_empty() => Some(Value::Null),
-            Value::String(text) => Some(Value::String(text)),
-            Value::Number(number) => Some(Value::String(number.to_string())),
-            _ => None,
-        },
-        contract::Rule::Flag => match &value {
-            Value::Bool(_) => Some(value),
-            Value::Number(number) => match number.as_i64() {
-                Some(0) => Some(Value::Bool(false)),
-                Some(1) => Some(Value::Bool(true)),
-                _ => None,
-            },
-            Value::String(text) => match text.to_ascii_lowercase().as_str() {
-                "true" => Some(Value::Bool(true)),
-                "false" => Some(Value::Bool(false)),
-                _ => None,
-            },
-            _ => None,
-        },
-        contract::Rule::Names { .. } => value.is_array().then_some(value),
-        contract::Rule::Object { .. } => value.is_object().then_some(value),
+    match rule.fitted(value) {
+        Ok(Value::String(text)) if text.is_empty() => Some(Value::Null),
+        fitted => fitted.ok(),
     }
 }
 

@@ -94,6 +94,7 @@ impl Whose {
             provider,
             credentials,
             offset: UtcOffset::UTC,
+            source: None,
             body_max: usize::MAX,
             body_timeout: Duration::MAX,
             rate: u32::MAX,

@@ -153,7 +153,7 @@ pub(super) struct Judged {
     pub at: OneOrMore,
     /// True if it is this text.
     pub equals: Option<String>,
-    /// True if something is there.
+    /// True if something is there; with `false`, if only null is.
     pub exists: Option<bool>,
     /// The opposite.
     #[serde(default)]

@@ -154,10 +154,7 @@ fn compile(name: &str, file: &file::File) -> Result<Provider, String> {
     if file.event.is_empty() {
         return Err("there is no [[event]]: nothing would be forwarded".to_owned());
     }
-    let absolute = |path: &String| match path.strip_prefix('/') {
-        Some(_) => Path::parse(path),
-        None => Err(format!("never_forward: {path:?} does not begin with / ")),
-    };
+    let removable = |path: &String| Path::removable(path).map_err(|what| format!("never_forward: {what}"));
     let event_name = file.name.as_ref().map(file::OneOrMore::list).unwrap_or_default();
     Ok(Provider {
         name: name.to_owned(),
@@ -165,7 +162,7 @@ fn compile(name: &str, file: &file::File) -> Result<Provider, String> {
         answer,
         schemes: file.signature.clone(),
         handshake: file.handshake.clone(),
-        never_forward: file.never_forward.iter().map(absolute).collect::<Result<_, _>>()?,
+        never_forward: file.never_forward.iter().map(removable).collect::<Result<_, _>>()?,
         event_name: event_name
             .iter()
             .map(|path| Path::parse(path))

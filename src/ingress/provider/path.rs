@@ -108,11 +108,26 @@ impl Path {
         Some(found)
     }
 
+    /// A path that [`Self::remove`] can take out of any body; the error says why it cannot.
+    pub(super) fn removable(text: &str) -> Result<Self, String> {
+        let path = Self::parse(text)?;
+        if !path.absolute || path.steps.is_empty() {
+            return Err(format!(
+                "path {text:?} does not begin with / and name something of the body"
+            ));
+        }
+        let partial = |step: &Step| matches!(step, Step::Part(_) | Step::Host);
+        if path.steps.iter().any(partial) {
+            return Err(format!(
+                "path {text:?}: a part of a text cannot be taken out; name the whole text"
+            ));
+        }
+        Ok(path)
+    }
+
     /// Takes out of the body what is there.
     pub(in crate::ingress) fn remove(&self, body: &mut Value) {
-        if self.absolute {
-            remove(&self.steps, body);
-        }
+        blank(&self.steps, body);
     }
 }
 
@@ -181,28 +196,51 @@ fn unpacked(text: &str) -> Option<Value> {
         .or_else(|| serde_json::from_slice(&decoded()?).ok())
 }
 
-/// Every element of a list is meant where a step says the first: what must not be forwarded is in none of them.
-fn remove(steps: &[Step], value: &mut Value) {
-    let [step, rest @ ..] = steps else { return };
+/// Takes out what the steps lead to; true if that is the value itself. Every element of a list is meant where a step
+/// says the first: what must not be forwarded is in none of them. Elements named by number or by a member leave null
+/// behind, so that the others keep their places.
+fn is_meant(steps: &[Step], value: &mut Value) -> bool {
+    let [step, rest @ ..] = steps else { return true };
     match (step, value) {
-        (Step::Name(name), Value::Object(members)) if rest.is_empty() => {
-            members.remove(name);
-        }
         (Step::Name(name), Value::Object(members)) => {
-            if let Some(inner) = members.get_mut(name) {
-                remove(rest, inner);
+            let meant = members.get_mut(name).is_some_and(|inner| is_meant(rest, inner));
+            if meant {
+                members.remove(name);
             }
         }
-        (Step::First, Value::Object(members)) => members.values_mut().for_each(|inner| remove(rest, inner)),
-        (Step::First, Value::Array(elements)) => elements.iter_mut().for_each(|inner| remove(rest, inner)),
+        (Step::Name(name), Value::Array(elements)) => {
+            let number = name.parse::<usize>().ok();
+            if let Some(inner) = number.and_then(|number| elements.get_mut(number)) {
+                blank(rest, inner);
+            }
+        }
+        (Step::Where { key, is }, Value::Array(elements)) => {
+            let fits = |element: &&mut Value| match is {
+                Wanted::Text(wanted) => element.get(key).and_then(text).as_ref() == Some(wanted),
+                // What is looked for stands elsewhere in the body: rather too much than too little.
+                Wanted::At(_) => true,
+            };
+            for inner in elements.iter_mut().filter(fits) {
+                blank(rest, inner);
+            }
+        }
+        (Step::First, Value::Object(members)) => members.retain(|_, inner| !is_meant(rest, inner)),
+        (Step::First, Value::Array(elements)) => elements.retain_mut(|inner| !is_meant(rest, inner)),
         (Step::Json, value) => {
-            if let Value::String(text) = value
-                && let Some(inner) = unpacked(text)
-            {
-                *value = inner;
+            if let Value::String(text) = value {
+                // Text that cannot be read cannot be searched, either.
+                *value = unpacked(text).unwrap_or_default();
             }
-            remove(rest, value);
+            return is_meant(rest, value);
         }
+        // A part of a text has no place of its own, see `removable`; nor is anything below a scalar.
         _ => {}
+    }
+    false
+}
+
+fn blank(steps: &[Step], value: &mut Value) {
+    if is_meant(steps, value) {
+        *value = Value::Null;
     }
 }

@@ -176,10 +176,7 @@ impl Origin {
                 None => {}
             }
         }
-        match &self.judged {
-            Judged::Itself | Judged::Equals(_) | Judged::Not(_) => cleared.then_some(Value::Null),
-            Judged::Exists => cleared.then_some(Value::Bool(false)),
-        }
+        cleared.then(|| self.judged.of_nothing())
     }
 }
 
@@ -189,12 +186,23 @@ impl Judged {
             Self::Itself => value,
             Self::Equals(wanted) => Value::Bool(text(&value).as_ref() == Some(wanted)),
             Self::Exists => Value::Bool(true),
-            Self::Not(inner) => match inner.of(value) {
-                Value::Bool(flag) => Value::Bool(!flag),
-                other => other,
-            },
+            Self::Not(inner) => opposite(inner.of(value)),
         }
     }
+
+    /// What it is of null, and of what is not there where that clears.
+    fn of_nothing(&self) -> Value {
+        match self {
+            Self::Itself | Self::Equals(_) => Value::Null,
+            Self::Exists => Value::Bool(false),
+            Self::Not(inner) => opposite(inner.of_nothing()),
+        }
+    }
+}
+
+/// Senders write flags as numbers and as texts, too. What is none has no opposite.
+fn opposite(value: Value) -> Value {
+    contract::flag(&value).map_or(value, |flag| Value::Bool(!flag))
 }
 
 /// The fields that events of this kind may have; an update may turn out to be a rename.
@@ -264,8 +272,9 @@ impl Origin {
             file::Field::At(list) => (list, Judged::Itself, false),
             file::Field::Judged(judged) => {
                 let how = match (&judged.equals, judged.exists) {
-                    (None, None | Some(false)) => Judged::Itself,
+                    (None, None) => Judged::Itself,
                     (None, Some(true)) => Judged::Exists,
+                    (None, Some(false)) => Judged::Not(Box::new(Judged::Exists)),
                     (Some(text), None) => Judged::Equals(text.clone()),
                     (Some(_), Some(_)) => return Err("equals and exists cannot both be given".to_owned()),
                 };

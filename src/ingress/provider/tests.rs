@@ -1,8 +1,10 @@
 //! The language of the files: paths, and what is said of a file that is wrong.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
+use crate::ingress::signature::Verified;
+use crate::ingress::translation::{Letter, Local, translate};
 
 #[test]
 fn paths_find_what_they_name() {
@@ -70,10 +72,144 @@ fn what_is_removed_is_gone_wherever_it_hides() {
         ("/a(json)/b", json!({"a": "{\"b\":1,\"c\":2}"}), json!({"a": {"c": 2}})),
         ("/a/b", json!({"x": 1}), json!({"x": 1})),
         ("/a/b", json!([1]), json!([1])),
+        ("/a/1", json!({"a": [1, 2, 3]}), json!({"a": [1, null, 3]})),
+        (
+            "/a/1/b",
+            json!({"a": [{"b": 1}, {"b": 2}]}),
+            json!({"a": [{"b": 1}, {}]}),
+        ),
+        (
+            "/a[k=v]/b",
+            json!({"a": [{"k": "v", "b": 1}, {"k": "w", "b": 2}, {"k": "v", "b": 3}]}),
+            json!({"a": [{"k": "v"}, {"k": "w", "b": 2}, {"k": "v"}]}),
+        ),
+        (
+            "/a[k=7]",
+            json!({"a": [{"k": 7}, {"k": 8}]}),
+            json!({"a": [null, {"k": 8}]}),
+        ),
+        (
+            "/a[k=/x]/b",
+            json!({"x": "v", "a": [{"k": "v", "b": 1}, {"k": "w", "b": 2}]}),
+            json!({"x": "v", "a": [{"k": "v"}, {"k": "w"}]}),
+        ),
+        ("/a/*", json!({"a": [1, 2], "c": 3}), json!({"a": [], "c": 3})),
+        ("/a/*", json!({"a": {"b": 1}, "c": 3}), json!({"a": {}, "c": 3})),
+        ("/a(json)", json!({"a": "{\"b\":1}", "c": 3}), json!({"c": 3})),
+        ("/a(json)/b", json!({"a": "{\"b\":1"}), json!({"a": null})),
+        ("/a(json)/*", json!({"a": "[1,2]"}), json!({"a": []})),
     ] {
         let mut body = body;
-        Path::parse(path).expect(path).remove(&mut body);
+        Path::removable(path).expect(path).remove(&mut body);
         assert_eq!(body, expected, "{path}");
+    }
+}
+
+/// What the field `active` becomes in an event of a body, by a rule.
+fn active(rule: &str, body: &Value) -> Option<Value> {
+    let event = format!("[[event]]\nas = \"user.updated\"\nfields = {{ active = {rule} }}");
+    let provider = Provider::parse("own", &format!("{GOOD}{event}")).expect(rule);
+    let verified = Verified {
+        content: body.to_string().into_bytes().into(),
+        delivery: None,
+    };
+    let local = Local {
+        offset: time::UtcOffset::UTC,
+        source: None,
+    };
+    let translation = translate(&provider, &verified, &[], local);
+    translation.events[0].data.get("active").cloned()
+}
+
+#[test]
+fn flags_are_read_before_they_are_turned_round() {
+    for (rule, value, expected) in [
+        ("{ at = \"/x\" }", json!(0), Some(json!(false))),
+        ("{ at = \"/x\" }", json!("True"), Some(json!(true))),
+        ("{ at = \"/x\" }", json!("perhaps"), None),
+        ("{ at = \"/x\", negated = true }", json!(false), Some(json!(true))),
+        ("{ at = \"/x\", negated = true }", json!(0), Some(json!(true))),
+        ("{ at = \"/x\", negated = true }", json!(1), Some(json!(false))),
+        ("{ at = \"/x\", negated = true }", json!("false"), Some(json!(true))),
+        ("{ at = \"/x\", negated = true }", json!("TRUE"), Some(json!(false))),
+        ("{ at = \"/x\", negated = true }", json!("perhaps"), None),
+        ("{ at = \"/x\", negated = true }", json!(null), None),
+        (
+            "{ at = \"/x\", equals = \"on\", negated = true }",
+            json!("on"),
+            Some(json!(false)),
+        ),
+        (
+            "{ at = \"/x\", exists = true, missing = \"null\" }",
+            json!("2026"),
+            Some(json!(true)),
+        ),
+        (
+            "{ at = \"/x\", exists = true, missing = \"null\" }",
+            json!(null),
+            Some(json!(false)),
+        ),
+        (
+            "{ at = \"/x\", exists = false, missing = \"null\" }",
+            json!("2026"),
+            Some(json!(false)),
+        ),
+        (
+            "{ at = \"/x\", exists = false, missing = \"null\" }",
+            json!(null),
+            Some(json!(true)),
+        ),
+        ("{ at = \"/x\", exists = false }", json!(null), Some(json!(true))),
+        (
+            "{ at = \"/y\", exists = false, missing = \"null\" }",
+            json!(1),
+            Some(json!(true)),
+        ),
+        ("{ at = \"/y\", exists = false }", json!(1), None),
+    ] {
+        let found = active(rule, &json!({"id": "1", "u": "u1", "x": value}));
+        let found = found.filter(|found| !found.is_null());
+        assert_eq!(found, expected, "{rule} of {value}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_not_buried_where_something_must_not_be_forwarded() {
+    let event = "[[event]]\nas = \"user.created\"\n";
+    let letter = |more: &str| {
+        let provider = Provider::parse("own", &format!("{more}{GOOD}{event}")).expect(more);
+        let verified = Verified {
+            content: b"{\"secret\": 1".as_slice().into(),
+            delivery: None,
+        };
+        let local = Local {
+            offset: time::UtcOffset::UTC,
+            source: None,
+        };
+        translate(&provider, &verified, &[], local).letter
+    };
+    assert!(matches!(letter(""), Some(Letter::Body(_))));
+    assert!(matches!(
+        letter("never_forward = [\"/secret\"]\n"),
+        Some(Letter::Unread(_))
+    ));
+}
+
+#[test]
+fn the_source_of_an_endpoint_wins() {
+    let event = "[[event]]\nas = \"user.created\"\n";
+    let provider = Provider::parse("own", &format!("{GOOD}{event}")).expect("it is right");
+    let verified = Verified {
+        content: br#"{"id": "1", "u": "u1"}"#.as_slice().into(),
+        delivery: None,
+    };
+    for (source, expected) in [(None, "s"), (Some("idp://ours"), "idp://ours")] {
+        let local = Local {
+            offset: time::UtcOffset::UTC,
+            source,
+        };
+        let translation = translate(&provider, &verified, &[], local);
+        assert_eq!(translation.events[0].source, expected);
     }
 }
 
@@ -112,6 +248,18 @@ fn what_is_wrong_with_a_file_is_said() {
         (
             format!("never_forward = [\"a\"]\n{GOOD}{event}"),
             "does not begin with /",
+        ),
+        (
+            format!("never_forward = [\"/\"]\n{GOOD}{event}"),
+            "does not begin with / and name something",
+        ),
+        (
+            format!("never_forward = [\"/a(part 2)\"]\n{GOOD}{event}"),
+            "a part of a text cannot be taken out",
+        ),
+        (
+            format!("never_forward = [\"/a(host)\"]\n{GOOD}{event}"),
+            "a part of a text cannot be taken out",
         ),
     ] {
         let error = Provider::parse("own.toml", &text).expect_err(&text).to_string();

@@ -236,6 +236,42 @@ async fn nothing_of_a_request_is_a_command_to_the_broker() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_is_too_large_for_any_message_is_told_by_its_length_and_hash() -> Result<()> {
+    let nats = Nats::configured("max_payload: 16384").await?;
+    let mut serving = Serving::with(nats, "").await?;
+    serving
+        .worker
+        .logged("max_payload", crate::deployment::PATIENCE)
+        .await?;
+    let body = json!({"type": "user.created", "data": {"id": "u1", "metadata": {"x": "y".repeat(20_000)}}}).to_string();
+    ensure!(serving.send("m1", body.as_bytes()).await?.status == 204);
+    let odd = "z".repeat(20_000);
+    ensure!(serving.send("m2", odd.as_bytes()).await?.status == 204);
+    ensure!(serving.stored("USERS").await?.is_empty());
+    let letters = serving.stored("DEAD_LETTERS").await?;
+    ensure!(
+        letters.len() == 2,
+        "answered 2xx, so both have to be somewhere: {letters:?}"
+    );
+    ensure!(
+        letters
+            .iter()
+            .all(|letter| letter.payload.is_empty() && letter.subject == "dead.ingress.std")
+    );
+    let said = |number: usize, name: &str| header(&letters[number], name).unwrap_or_default().to_owned();
+    ensure!(said(0, "Rollcall-Error").contains("too large"), "{letters:?}");
+    ensure!(said(0, "Rollcall-Payload-Bytes").parse::<usize>()? > 20_000);
+    ensure!(said(1, "Rollcall-Error") == "the body is not JSON", "{letters:?}");
+    ensure!(said(1, "Rollcall-Payload-Bytes") == "20000" && said(1, "Rollcall-Payload-Sha256").len() == 64);
+    let counts = serving.stop().await?.json()?;
+    ensure!(
+        counts["std"]["letters"] == 2 && counts["std"]["events"] == 1,
+        "{counts}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_event_that_the_stream_can_never_take_is_a_dead_letter() -> Result<()> {
     let nats = Nats::start().await?;
     let serving = Serving::with(nats, "\n[consumer]\nmax_msg_size = 2000").await?;

@@ -47,8 +47,13 @@ impl Serving {
 
     /// With more lines for the endpoint `std`; other sections may follow.
     pub(super) async fn with(nats: Nats, more: &str) -> Result<Self> {
+        Self::with_both(nats, "", more).await
+    }
+
+    /// With more lines for the endpoint `okta`, and for `std`.
+    pub(super) async fn with_both(nats: Nats, okta: &str, more: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        write_configuration(folder.path(), &nats, more)?;
+        write_configuration(folder.path(), &nats, okta, more)?;
         let arguments = ["ingress", "--listen", "127.0.0.1:0", "--json"];
         let worker = Worker::start(folder.path(), "ingress", &arguments, &[])?;
         let mut serving = Self {
@@ -112,11 +117,11 @@ impl Serving {
     }
 }
 
-fn write_configuration(folder: &Path, nats: &Nats, more: &str) -> Result<()> {
+fn write_configuration(folder: &Path, nats: &Nats, okta: &str, more: &str) -> Result<()> {
     std::fs::write(folder.join("std.secret"), format!("{SECRET}\n"))?;
     std::fs::write(folder.join("okta.secret"), format!("{STATIC}\n"))?;
     let text = format!(
-        "[nats]\nurl = {:?}\n\n[[ingress]]\nname = \"okta\"\nprovider = \"okta\"\nsecret_files = [\"okta.secret\"]\n\n\
+        "[nats]\nurl = {:?}\n\n[[ingress]]\nname = \"okta\"\nprovider = \"okta\"\nsecret_files = [\"okta.secret\"]\n{okta}\n\n\
          [[ingress]]\nname = \"std\"\nprovider = \"standard-webhooks\"\nsecret_files = [\"std.secret\"]\n{more}\n",
         nats.url()
     );
