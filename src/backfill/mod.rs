@@ -97,9 +97,9 @@ impl BackfillError {
 
 /// A user of the source as an event would say it.
 struct Candidate {
-    /// As the source has it.
-    user_id: String,
-    /// The same after prefix and case folding.
+    /// Key and address as the source has them, whatever the decoder makes of them.
+    names: Vec<String>,
+    /// The key after prefix and case folding.
     key: String,
     says: Patch,
     payload: Vec<u8>,
@@ -134,6 +134,9 @@ impl Backfill<'_> {
             progress(survey.rows);
         }
         self.orphans(keys, &mut survey).await?;
+        let matched = std::mem::take(&mut survey.matched);
+        let unmatched = self.exclude.iter().map(|name| folded(name));
+        survey.unmatched = unmatched.filter(|name| !matched.contains(name)).collect();
         Ok(survey)
     }
 
@@ -180,11 +183,11 @@ impl Backfill<'_> {
 
     fn event(&self, data: &Value) -> Result<(Candidate, BTreeSet<String>), String> {
         let time = self.began.format(&Rfc3339).map_err(|_| "no time".to_owned())?;
-        let event = json!({
+        let names = ["user_id", "email"].map(|name| data[name].as_str().map(|text| text.trim().to_owned()));
+        let mut event = json!({
             "specversion": "1.0",
             "type": "user.created",
             "source": self.source,
-            // The same user is the same event, however often a backfill is begun.
             "id": data["user_id"],
             "time": time,
             "createdvia": "backfill",
@@ -203,17 +206,20 @@ impl Backfill<'_> {
         let envelope = match envelope::decode(&message, self.intake) {
             Ok(envelope) => envelope,
             // Without a key there is no id either; the key is what the reader of the report can mend.
-            Err(_) if data["user_id"].is_null() => return Err("data.user_id is missing".to_owned()),
+            Err(_) if event["id"].is_null() => return Err("data.user_id is missing".to_owned()),
             Err(refusal) => return Err(refusal.to_string()),
         };
         let Body::Created(says) = envelope.event.body else {
             return Err("no creation".to_owned());
         };
+        let key = envelope.event.key;
+        // The same user is the same event, however often a backfill is begun and however the key is spelt.
+        event["id"] = key.as_str().into();
         let user = Candidate {
-            user_id: envelope.user_id,
-            key: envelope.event.key,
+            names: names.into_iter().flatten().collect(),
+            key,
             says,
-            payload,
+            payload: event.to_string().into_bytes(),
         };
         Ok((user, envelope.event.degraded))
     }
@@ -226,7 +232,7 @@ impl Backfill<'_> {
         let known = self.store.known_of(&keys).await?;
         let mut missing = Vec::new();
         for (user, known) in users.into_iter().zip(known) {
-            let (finding, note) = if self.excludes(&user) {
+            let (finding, note) = if self.excludes(&user, &mut survey.matched) {
                 (Finding::Excluded, String::new())
             } else {
                 compare(&known, &user.says)
@@ -242,13 +248,17 @@ impl Backfill<'_> {
         Ok(missing)
     }
 
-    fn excludes(&self, user: &Candidate) -> bool {
-        let has = |text: &str| self.exclude.contains(text);
-        let address = match &user.says.email {
-            Change::Set(email) => has(&email.to_lowercase()),
-            Change::Keep | Change::Clear => false,
-        };
-        address || has(&user.user_id) || has(&user.key)
+    /// Whether somebody asked that this user be left out; by which names is noted.
+    fn excludes(&self, user: &Candidate, matched: &mut BTreeSet<String>) -> bool {
+        let known = user.names.iter().chain([&user.key]);
+        let mut excluded = false;
+        for name in known {
+            if self.exclude.contains(name) || self.exclude.contains(&folded(name)) {
+                excluded = true;
+                matched.insert(folded(name));
+            }
+        }
+        excluded
     }
 
     /// Profiles whose users the source does not have.
@@ -277,7 +287,7 @@ impl Backfill<'_> {
         let mut hash = Sha256::new();
         hash.update(self.source);
         hash.update([0]);
-        hash.update(&user.user_id);
+        hash.update(&user.key);
         hash.update(self.began.unix_timestamp_nanos().to_be_bytes());
         Outgoing {
             subject: "user.created".to_owned(),
@@ -285,6 +295,15 @@ impl Backfill<'_> {
             payload: Bytes::from(user.payload),
             message_id: format!("backfill {}", hex(&hash.finalize())),
         }
+    }
+}
+
+/// Addresses are compared without regard to case, keys exactly.
+fn folded(name: &str) -> String {
+    if name.contains('@') {
+        name.to_lowercase()
+    } else {
+        name.to_owned()
     }
 }
 

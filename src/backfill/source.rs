@@ -21,8 +21,8 @@ pub enum Origin {
 
 /// Rows on their way.
 pub(super) enum Rows {
-    Csv(csv::Reader<File>, csv::StringRecord),
-    Jsonl(io::Lines<BufReader<File>>, u64),
+    Csv(csv::Reader<File>, csv::StringRecord, PathBuf),
+    Jsonl(io::Lines<BufReader<File>>, u64, PathBuf),
     Query(QueryRows, u64),
 }
 
@@ -63,25 +63,29 @@ impl Origin {
     pub(super) async fn open(&self, store: &Store) -> Result<Rows, SourceError> {
         match self {
             Self::Csv(path) => {
-                let mut reader = csv::Reader::from_reader(file(path)?);
-                let names = reader.headers().map_err(|error| SourceError::File {
-                    path: path.clone(),
-                    source: io::Error::other(error),
-                })?;
+                // Blanks around a cell are for people; as part of a key they would make somebody else of its owner.
+                let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file(path)?);
+                let names = reader
+                    .headers()
+                    .map_err(|error| unreadable(path, io::Error::other(error)))?;
                 let names = names.clone();
-                Ok(Rows::Csv(reader, names))
+                Ok(Rows::Csv(reader, names, path.clone()))
             }
-            Self::Jsonl(path) => Ok(Rows::Jsonl(BufReader::new(file(path)?).lines(), 0)),
+            Self::Jsonl(path) => Ok(Rows::Jsonl(BufReader::new(file(path)?).lines(), 0, path.clone())),
             Self::Query(sql) => Ok(Rows::Query(store.query(sql).await?, 0)),
         }
     }
 }
 
 fn file(path: &Path) -> Result<File, SourceError> {
-    File::open(path).map_err(|source| SourceError::File {
+    File::open(path).map_err(|source| unreadable(path, source))
+}
+
+fn unreadable(path: &Path, source: io::Error) -> SourceError {
+    SourceError::File {
         path: path.to_owned(),
         source,
-    })
+    }
 }
 
 impl Rows {
@@ -95,14 +99,22 @@ impl Rows {
                 let rows = (first..).zip(piece);
                 Ok(rows.map(|(place, row)| Row { place, values: Ok(row) }).collect())
             }
-            Self::Csv(reader, names) => Ok(std::iter::from_fn(|| record(reader, names)).take(most).collect()),
-            Self::Jsonl(lines, read) => Ok(std::iter::from_fn(|| line(lines, read)).take(most).collect()),
+            Self::Csv(reader, names, path) => {
+                let rows = std::iter::from_fn(|| record(reader, names)).take(most);
+                rows.collect::<io::Result<_>>()
+                    .map_err(|source| unreadable(path, source))
+            }
+            Self::Jsonl(lines, read, path) => {
+                let rows = std::iter::from_fn(|| line(lines, read)).take(most);
+                rows.collect::<io::Result<_>>()
+                    .map_err(|source| unreadable(path, source))
+            }
         }
     }
 }
 
-/// The next record; an empty cell says nothing.
-fn record(reader: &mut csv::Reader<File>, names: &csv::StringRecord) -> Option<Row> {
+/// The next record; an empty cell says nothing. A file that cannot be read is an error: it would be the next one, too.
+fn record(reader: &mut csv::Reader<File>, names: &csv::StringRecord) -> Option<io::Result<Row>> {
     let mut record = csv::StringRecord::new();
     let place = reader.position().line();
     let values = match reader.read_record(&mut record) {
@@ -111,8 +123,9 @@ fn record(reader: &mut csv::Reader<File>, names: &csv::StringRecord) -> Option<R
             .iter()
             .zip(&record)
             .filter(|(_, cell)| !cell.is_empty())
-            .map(|(name, cell)| (name.trim().to_owned(), Value::String(cell.to_owned())))
+            .map(|(name, cell)| (name.to_owned(), Value::String(cell.to_owned())))
             .collect()),
+        Err(error) if error.is_io_error() => return Some(Err(io::Error::other(error))),
         Err(error) => Err(match error.kind() {
             csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
                 format!("{len} cells where the first line names {expected_len} columns")
@@ -122,10 +135,11 @@ fn record(reader: &mut csv::Reader<File>, names: &csv::StringRecord) -> Option<R
         }),
     };
     let place = record.position().map_or(place, csv::Position::line);
-    Some(Row { place, values })
+    Some(Ok(Row { place, values }))
 }
 
-fn line(lines: &mut io::Lines<BufReader<File>>, read: &mut u64) -> Option<Row> {
+/// The next line that says something.
+fn line(lines: &mut io::Lines<BufReader<File>>, read: &mut u64) -> Option<io::Result<Row>> {
     loop {
         *read += 1;
         let place = *read;
@@ -139,8 +153,9 @@ fn line(lines: &mut io::Lines<BufReader<File>>, read: &mut u64) -> Option<Row> {
                     error.column()
                 )
             }),
-            Err(_) => Err("not UTF-8, or it cannot be read".to_owned()),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Err("not UTF-8".to_owned()),
+            Err(error) => return Some(Err(error)),
         };
-        return Some(Row { place, values });
+        return Some(Ok(Row { place, values }));
     }
 }

@@ -96,8 +96,11 @@ pub struct Survey {
     pub unused: BTreeSet<String>,
     /// In how many users a field differs.
     pub fields: BTreeMap<String, u64>,
+    /// Who was to be left out and is not in the source; addresses in lower case.
+    pub unmatched: BTreeSet<String>,
     /// The first of each finding.
     pub examples: BTreeMap<Finding, Vec<Example>>,
+    pub(super) matched: BTreeSet<String>,
     counts: BTreeMap<Finding, u64>,
     shown: usize,
 }

@@ -31,7 +31,7 @@ const QUIET: Duration = Duration::from_secs(10);
 /// Arguments of `rollcall backfill`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  rollcall backfill --from users.csv --column user_id=id   what would be done; writes nothing\n  rollcall backfill --from users.csv --exclude u7 --apply  make a profile for everybody who has none\n  rollcall backfill --query 'SELECT id AS user_id, email, raw_user_meta_data AS metadata FROM auth.users'\n\nColumns are the fields of user.created; others are not looked at. Only users of whom nobody ever heard are made: by\nuser.created events with createdvia \"backfill\" whose time is that of the beginning, so that anything that happens\nmeanwhile is newer. A worker has to run: --apply waits until the events are applied, then compares once more. Beginning\nagain is safe.\n\nExit codes: 0 done; 1 failed, or with --apply somebody is still missing or a row cannot be a user; 2 wrong usage or set-up."
+    after_help = "Examples:\n  rollcall backfill --from users.csv --column user_id=id   what would be done; writes nothing\n  rollcall backfill --from users.csv --exclude u7 --apply  make a profile for everybody who has none\n  rollcall backfill --query 'SELECT id AS user_id, email, raw_user_meta_data AS metadata FROM auth.users'\n\nColumns are the fields of user.created; others are not looked at. Whoever is to be left out has to be in the source: a\nname that nobody has is told, and --apply refuses to begin. Only users of whom nobody ever heard are made: by\nuser.created events with createdvia \"backfill\" whose time is that of the beginning, so that anything that happens\nmeanwhile is newer. A worker has to run: --apply waits until the events are applied, then compares once more. Beginning\nagain is safe.\n\nExit codes: 0 done; 1 failed, or with --apply somebody is still missing or a row cannot be a user; 2 wrong usage or set-up."
 )]
 #[command(group = clap::ArgGroup::new("source_of_users").required(true).args(["from", "query"]))]
 pub(super) struct Args {
@@ -118,8 +118,16 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     Ok(done.code())
 }
 
+/// Somebody is to be left out who is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("--exclude names who is not in the source: {0}. Nothing was published; mend the name, or leave it out")]
+struct Unmatched(String);
+
 /// A query or a column that is none is what clap would complain about, if it could know.
 fn failed(error: anyhow::Error) -> anyhow::Result<ExitCode> {
+    if let Some(unmatched) = error.downcast_ref::<Unmatched>() {
+        return wrong_usage("backfill", &unmatched.to_string());
+    }
     match error.downcast_ref::<BackfillError>() {
         Some(wrong) if wrong.is_wrong_usage() => wrong_usage("backfill", &crate::failure::chain(wrong)),
         _ => Err(error),
@@ -167,6 +175,13 @@ async fn look(backfill: &Backfill<'_>, doing: &str) -> anyhow::Result<Survey> {
 }
 
 async fn apply(backfill: &Backfill<'_>, config: &Config) -> anyhow::Result<Done> {
+    if !backfill.exclude.is_empty() {
+        // A user who was misspelt would be made, and what is published cannot be called back.
+        let unmatched = look(backfill, "reading").await?.unmatched;
+        if !unmatched.is_empty() {
+            return Err(Unmatched(unmatched.into_iter().collect::<Vec<_>>().join(", ")).into());
+        }
+    }
     let broker = jetstream::connect(&wiring::broker(config)).await?;
     let manage = wiring::manage(config);
     broker.ensure_stream(&wiring::events(config), manage).await?;
@@ -266,6 +281,7 @@ fn told(survey: &Survey) -> Value {
     object.insert("degraded".to_owned(), survey.degraded.into());
     object.insert("fields".to_owned(), json!(survey.fields));
     object.insert("unused_columns".to_owned(), json!(survey.unused));
+    object.insert("unmatched_excludes".to_owned(), json!(survey.unmatched));
     object.insert("examples".to_owned(), json!(survey.examples));
     Value::Object(object)
 }
@@ -306,6 +322,10 @@ fn tell(survey: &Survey) -> anyhow::Result<()> {
         if count > 0 {
             say(&format!("  {count} {what}"))?;
         }
+    }
+    if !survey.unmatched.is_empty() {
+        let names: Vec<&str> = survey.unmatched.iter().map(String::as_str).collect();
+        say(&format!("  to be left out, and not there: {}", names.join(", ")))?;
     }
     if !survey.unused.is_empty() {
         let columns: Vec<&str> = survey.unused.iter().map(String::as_str).collect();

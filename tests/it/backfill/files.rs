@@ -7,12 +7,14 @@ use serde_json::json;
 
 use super::{backfill, beside_a_worker, rows};
 use crate::deployment::Deployment;
-use crate::world::{Base, cloud_event, on_both};
+use crate::world::{Base, Which, cloud_event, on_both};
 
 on_both!(
     every_kind_of_user_is_told_and_only_the_unknown_are_made,
     lines_of_json_are_read_too,
     a_large_file_is_read_in_pieces,
+    who_is_excluded_stays_out_however_the_cell_is_written,
+    the_first_row_of_a_key_counts_however_it_is_spelt,
 );
 
 async fn every_kind_of_user_is_told_and_only_the_unknown_are_made(base: Base) -> Result<()> {
@@ -117,7 +119,8 @@ async fn lines_of_json_are_read_too(base: Base) -> Result<()> {
     deployment.publish(&[cloud_event("created", "1", 1, &known)]).await?;
     std::fs::write(
         folder.join("users.jsonl"),
-        "{\"user_id\": 17, \"active\": 1, \"metadata\": {\"display_name\": \"Seventeen\"}}\n\n{broken\n",
+        "{\"user_id\": 17, \"active\": 1, \"metadata\": {\"display_name\": \"Seventeen\"}}\n\n{broken\n\
+         {\"user_id\": \"someone\"}\n",
     )?;
     std::fs::write(folder.join("not.txt"), "someone\n\n")?;
     let read = [
@@ -162,5 +165,83 @@ async fn a_large_file_is_read_in_pieces(base: Base) -> Result<()> {
         (&json!(5_000), &json!(0))
     );
     assert_eq!(deployment.base.number("count(*)", "@profiles").await?, 5_000);
+    Ok(())
+}
+
+async fn who_is_excluded_stays_out_however_the_cell_is_written(base: Base) -> Result<()> {
+    let deployment = Deployment::around(base).await?;
+    let folder = deployment.base.folder.path();
+    deployment
+        .publish(&[cloud_event("created", "1", 1, &json!({"user_id": "known"}))])
+        .await?;
+    deployment.drain().await?;
+    std::fs::write(
+        folder.join("users.csv"),
+        "user_id , email\nu1, Robot@Example.com \nu2,robot@localhost\n robot-3 ,\n known , known@example.com\n new , new@example.com\n",
+    )?;
+    let exclude = [
+        "--exclude",
+        "robot@example.com",
+        "--exclude",
+        "robot@localhost",
+        "--exclude",
+        "robot-3",
+    ];
+    let read = [&["--from", "users.csv", "--apply"], &exclude[..]].concat();
+    // Nobody has this name, so somebody would be made who was meant by it.
+    let misspelt = [&read[..], &["--exclude", "robto-4"]].concat();
+    let refused = deployment.run(&[&["backfill"], &misspelt[..]].concat()).await?;
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.stderr.contains("not in the source: robto-4"), "{refused:?}");
+    let (code, report) = backfill(&deployment, &["--from", "users.csv", "--exclude", "robto-4"]).await?;
+    assert_eq!(
+        (code, &report["before"]["unmatched_excludes"]),
+        (0, &json!(["robto-4"]))
+    );
+
+    let (code, report) = beside_a_worker(&deployment, &read).await?;
+    assert_eq!((code, &report["published"]), (0, &json!(1)), "{report}");
+    assert_eq!(report["before"]["excluded"], json!(3), "{report}");
+    let made = deployment
+        .base
+        .lines(&["user_id"], "@profiles ORDER BY user_id")
+        .await?;
+    assert_eq!(made, ["known", "new"]);
+    Ok(())
+}
+
+/// Further apart than what is looked at together, and with keys that are the same only without regard to case.
+async fn the_first_row_of_a_key_counts_however_it_is_spelt(base: Base) -> Result<()> {
+    let mut deployment = Deployment::around(base).await?;
+    deployment.set("ROLLCALL__WORKER__USER_ID_IS_EMAIL", "true");
+    let mut text = "user_id,full_name\nAda@Example.com,The First\n".to_owned();
+    for n in 0..1_500 {
+        writeln!(text, "u{n}@example.com,")?;
+    }
+    writeln!(text, "ada@example.com,The Second")?;
+    std::fs::write(deployment.base.folder.path().join("users.csv"), text)?;
+    let (code, report) = beside_a_worker(&deployment, &["--from", "users.csv", "--apply"]).await?;
+    assert_eq!((code, &report["before"]["repeated"]), (0, &json!(1)), "{report}");
+    let base = &deployment.base;
+    let ada = "WHERE user_id = 'ada@example.com'";
+    assert_eq!(
+        base.line(&["full_name", "version"], &format!("@profiles {ada}"))
+            .await?,
+        "The First 1"
+    );
+    assert_eq!(base.number("count(*)", "@ledger").await?, 1_501);
+    assert_eq!(base.number("count(*)", "@dead_letters").await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_ends_it() -> Result<()> {
+    let deployment = Deployment::around(Base::fresh(Which::Sqlite).await?).await?;
+    for name in ["users.jsonl", "users.csv"] {
+        std::fs::create_dir(deployment.base.folder.path().join(name))?;
+        let ended = deployment.run(&["backfill", "--from", name]).await?;
+        assert_eq!(ended.code, 1, "{ended:?}");
+        assert!(ended.stderr.contains(&format!("{name} cannot be read")), "{ended:?}");
+    }
     Ok(())
 }
