@@ -69,6 +69,8 @@ pub(crate) enum Sabotage {
     AckBeforeCommit,
     /// It takes every delivery for an attempt, and buries what comes again.
     BuryRedelivered,
+    /// Its relay ends at once, as after a bug.
+    EndRelay,
 }
 
 /// Whether `ROLLCALL_SABOTAGE` asks for this; always false without debug assertions.
@@ -77,6 +79,7 @@ pub(crate) fn is_sabotaged(sabotage: Sabotage) -> bool {
     let name = match sabotage {
         Sabotage::AckBeforeCommit => "ack-before-commit",
         Sabotage::BuryRedelivered => "bury-redelivered",
+        Sabotage::EndRelay => "end-relay",
     };
     cfg!(debug_assertions)
         && CHOSEN

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::announcements;
 use crate::domain::hex;
-use crate::failpoint::{Point, reach};
+use crate::failpoint::{Point, Sabotage, is_sabotaged, reach};
 use crate::failure::{self, Alarms, Class, Fault};
 use crate::jetstream::{BrokerError, Outgoing, Publisher};
 use crate::store::{OutboxRow, Queue, Store, StoreError};
@@ -71,6 +71,9 @@ impl RelayError {
 impl Relay {
     /// Relays until it is stopped. Failures are waited out: what is not published stays in the outbox.
     pub async fn run(self, told: Arc<Notify>, stop: CancellationToken) {
+        if is_sabotaged(Sabotage::EndRelay) {
+            return;
+        }
         let mut pauses = None;
         let alarms = Alarms::default();
         loop {

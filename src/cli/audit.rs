@@ -8,7 +8,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::run::tables_are_current;
+use super::start::tables_are_current;
 use super::{print_json, progress, say, wrong_usage};
 use crate::audit::{Audit, Audited, Hole, audit};
 use crate::config::Config;

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::run::tables_are_current;
+use super::start::tables_are_current;
 use super::{print_json, progress, say, wrong_usage};
 use crate::backfill::{Backfill, BackfillError, Columns, Finding, Origin, Survey};
 use crate::config::Config;

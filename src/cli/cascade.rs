@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::run::tables_are_current;
+use super::start::tables_are_current;
 use super::{print_json, say};
 use crate::config::{self, Config};
 use crate::store::Store;

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::run::patiently;
+use super::start::patiently;
 use super::{Setup, print_json, say};
 use crate::config::Config;
 use crate::ingress::{self, Connected, Counts, EdgeSettings, Endpoint, IngressError};

@@ -4,6 +4,7 @@
 
 mod audit;
 mod backfill;
+mod beside;
 mod cascade;
 mod check;
 mod dead;
@@ -16,6 +17,7 @@ mod rebuild;
 mod replay;
 mod run;
 mod schema;
+mod start;
 mod tables;
 mod webhook;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use super::run::tables_are_current;
+use super::start::tables_are_current;
 use super::tables::follow;
 use super::{print_json, progress, say};
 use crate::apply::Applier;

@@ -11,7 +11,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::Notify;
 
-use super::run::{empty_outbox, outgoing_streams, relay, say_counts, tables_are_current};
+use super::run::{empty_outbox, relay, say_counts};
+use super::start::{outgoing_streams, tables_are_current};
 use super::tables::follow;
 use super::{print_json, progress, say, wrong_usage};
 use crate::apply::Applier;

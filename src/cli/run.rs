@@ -6,29 +6,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use backoff::{BackoffBuilder as _, ExponentialBuilder};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::tables::follow;
-use super::{Setup, ingress, print_json, say};
+use super::beside::Beside;
+use super::start::{patiently, ready};
+use super::{ingress, print_json, say};
 use crate::apply::Applier;
 use crate::config::Config;
 use crate::failure;
 use crate::http::health::{self, Health};
 use crate::ingress::{Connected, Counts as Webhooks, IngressError};
-use crate::jetstream::{self, Broker, BrokerError};
+use crate::jetstream::Broker;
 use crate::mail::{Post, SetupError};
 use crate::outbox::Relay;
 use crate::shutdown::Shutdown;
-use crate::store::{Queue, Remark, SchemaState, Store, StoreError};
+use crate::store::{Queue, Store};
 use crate::worker::tally::Counts;
 use crate::worker::{self, Gauges, Until};
 use crate::{clock, wiring};
 
-const LONGEST: Duration = Duration::from_secs(5);
 /// How long a stop publishes what is in the outbox.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
@@ -50,40 +49,28 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     let shutdown = Shutdown::on_signals(config.worker.grace).context("signals cannot be listened for")?;
     let health = listen(config, &shutdown).await?;
     let connected = Connected::default();
-    let taking = webhooks(args, config, &connected, &shutdown).await?;
+    let mut beside = Beside::default();
+    let taking = webhooks(args, config, &connected, &mut beside, &shutdown).await?;
     let Some((broker, store)) = ready(config, &shutdown).await? else {
         return Ok(ExitCode::SUCCESS);
     };
     let post = post(config, &store)?;
+    if taking.is_some() {
+        ingress::warn(config, &broker);
+    }
     let _ = connected.set(broker.clone());
     let began = clock::monotonic();
-    let Some(applier) = patiently("the database", &shutdown, || async {
-        Applier::new(
-            store.clone(),
-            wiring::policy(config),
-            wiring::undertaker(config),
-            config.worker.max_component_events as u64,
-        )
-        .await
-        .map(|applier| {
-            let announcer = wiring::announcer(config);
-            applier
-                .with_announcer(announcer)
-                .with_orders(wiring::orders(config))
-                .with_customers(wiring::customers(config))
-        })
-        .map_err(|error| (failure::fault(&error).passes(), error.into()))
-    })
-    .await?
-    else {
+    let Some(applier) = applier(config, &store, &shutdown).await? else {
         return Ok(ExitCode::SUCCESS);
     };
     let told = Arc::new(Notify::new());
     let relaying = shutdown.soft.child_token();
-    let relay_task = tokio::spawn(relay(config, &broker, &store).run(Arc::clone(&told), relaying.clone()));
+    let publishing = relay(config, &broker, &store);
+    let (notified, stop) = (Arc::clone(&told), relaying.clone());
+    let relay_task = beside.spawn("the relay", async move { publishing.run(notified, stop).await });
     let posting = post.clone().map(|post| {
         let stop = relaying.clone();
-        tokio::spawn(async move { post.run(stop).await })
+        beside.spawn("the post", async move { post.run(stop).await })
     });
     tracing::info!(
         stream = config.consumer.stream,
@@ -96,7 +83,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     let settings = wiring::worker(config, until);
     let gauges = Gauges::new(store.clone(), config.worker.kill_switch);
     health.at_work(broker.clone(), gauges.clone());
-    let counts = worker::run(
+    let working = Box::pin(worker::run(
         &broker,
         Arc::new(applier),
         wiring::intake(config),
@@ -104,8 +91,9 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
         told,
         &gauges,
         &shutdown,
-    )
-    .await?;
+    ));
+    let (counts, died) = beside.watch(working, &shutdown, config.worker.grace).await;
+    let counts = counts?;
     if let Some(taking) = taking {
         taking.await.context("taking webhooks ended early")??;
     }
@@ -123,7 +111,31 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
         () = shutdown.hard.cancelled() => {}
     }
     report(args, &counts, began.elapsed())?;
-    Ok(ExitCode::SUCCESS)
+    match died {
+        None => Ok(ExitCode::SUCCESS),
+        Some(task) => anyhow::bail!("{task} ended while there was work to do, which is a bug; nothing is lost"),
+    }
+}
+
+/// What applies events, as it is configured; none when we are stopped before.
+async fn applier(config: &Config, store: &Store, shutdown: &Shutdown) -> anyhow::Result<Option<Applier>> {
+    let made = patiently("the database", shutdown, || async {
+        Applier::new(
+            store.clone(),
+            wiring::policy(config),
+            wiring::undertaker(config),
+            config.worker.max_component_events as u64,
+        )
+        .await
+        .map_err(|error| (failure::fault(&error).passes(), error.into()))
+    });
+    let applier = made.await?.map(|applier| {
+        applier
+            .with_announcer(wiring::announcer(config))
+            .with_orders(wiring::orders(config))
+            .with_customers(wiring::customers(config))
+    });
+    Ok(applier)
 }
 
 /// Who sends mail, where it is configured.
@@ -160,6 +172,7 @@ async fn webhooks(
     args: &Args,
     config: &Config,
     connected: &Connected,
+    beside: &mut Beside,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Option<Taking>> {
     let Some(address) = config.http.ingress_listen.filter(|_| !args.drain) else {
@@ -167,7 +180,7 @@ async fn webhooks(
     };
     let bound = ingress::bind(config, address).await?;
     let serving = bound.serve(Arc::clone(connected), shutdown.soft.clone());
-    Ok(Some(tokio::spawn(serving)))
+    Ok(Some(beside.spawn("taking webhooks", serving)))
 }
 
 /// What publishes the outbox.
@@ -197,146 +210,6 @@ async fn listen(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Arc<Heal
         tokio::spawn(health::serve(listener, Arc::clone(&health), shutdown.hard.clone()));
     }
     Ok(health)
-}
-
-/// Connects to both sides, waiting for what is merely away. None when we are stopped before.
-async fn ready(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Option<(Broker, Store)>> {
-    let settings = wiring::broker(config);
-    let Some(broker) = patiently("the broker", shutdown, || async {
-        jetstream::connect(&settings)
-            .await
-            .map_err(|error| (error.is_transient(), error.into()))
-    })
-    .await?
-    else {
-        return Ok(None);
-    };
-    if let Some(warning) = broker.version_warning() {
-        tracing::warn!("{warning}");
-    }
-    let settings = wiring::store(config);
-    let Some(store) = patiently("the database", shutdown, || async {
-        Store::open(&settings)
-            .await
-            .map_err(|error| (failure::fault(&error).passes(), error.into()))
-    })
-    .await?
-    else {
-        return Ok(None);
-    };
-    let prepared = patiently("broker and database", shutdown, || async {
-        prepare(config, &broker, &store)
-            .await
-            .map_err(|error| (is_away(&error), error))
-    });
-    if prepared.await?.is_none() {
-        return Ok(None);
-    }
-    let following = patiently("the database", shutdown, || async {
-        follow(store.clone(), config)
-            .await
-            .map_err(|error| (is_away(&error), error))
-    });
-    Ok(following.await?.map(|store| (broker, store)))
-}
-
-/// Makes the topology, once the tables are known to be there: nothing is made for a worker that cannot work.
-async fn prepare(config: &Config, broker: &Broker, store: &Store) -> anyhow::Result<()> {
-    tables_are_current(store).await?;
-    customers_can_be_found(config, store).await?;
-    let manage = wiring::manage(config);
-    broker.ensure_stream(&wiring::events(config), manage).await?;
-    outgoing_streams(config, broker).await?;
-    broker.ensure_consumer(&wiring::consumer(config), manage).await?;
-    for warning in store.durability_warnings().await? {
-        tracing::warn!("{warning}");
-    }
-    Ok(())
-}
-
-/// Makes the streams that the relay publishes to.
-pub(super) async fn outgoing_streams(config: &Config, broker: &Broker) -> Result<(), BrokerError> {
-    let manage = wiring::manage(config);
-    broker.ensure_stream(&wiring::dead_letters(config), manage).await?;
-    if let Some(announcements) = wiring::announcements(config) {
-        broker.ensure_stream(&announcements, manage).await?;
-    }
-    Ok(())
-}
-
-/// Fails with the remedy where the tables are not those of this version.
-pub(super) async fn tables_are_current(store: &Store) -> anyhow::Result<()> {
-    match store.schema_state().await? {
-        SchemaState::Current => Ok(()),
-        SchemaState::Behind => {
-            Err(Setup("the tables are missing or older than this version: run `rollcall migrate`".into()).into())
-        }
-        SchemaState::Ahead => {
-            Err(Setup("the tables were made by a newer version of Rollcall: run that version".into()).into())
-        }
-    }
-}
-
-/// Fails where customers are looked for and cannot be; warns where that would be slow.
-async fn customers_can_be_found(config: &Config, store: &Store) -> anyhow::Result<()> {
-    let Some(source) = wiring::customers(config) else {
-        return Ok(());
-    };
-    for remark in store.check_customers(&source).await? {
-        match remark {
-            Remark::Problem(problem) => return Err(Setup(problem.into()).into()),
-            Remark::Warning(warning) => tracing::warn!("{warning}"),
-        }
-    }
-    Ok(())
-}
-
-/// Whether broker or database is merely away at the moment.
-fn is_away(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<BrokerError>()
-        .is_some_and(BrokerError::is_transient)
-        || error
-            .downcast_ref::<StoreError>()
-            .is_some_and(|error| failure::fault(error).passes())
-}
-
-/// Tries until it succeeds, the error is final (the flag says whether waiting helps), or we are stopped.
-pub(super) async fn patiently<T, F>(
-    what: &str,
-    shutdown: &Shutdown,
-    connect: impl Fn() -> F,
-) -> anyhow::Result<Option<T>>
-where
-    F: Future<Output = Result<T, (bool, anyhow::Error)>>,
-{
-    let mut pauses = ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(200))
-        .with_max_delay(LONGEST)
-        .with_jitter()
-        .without_max_times()
-        .build();
-    let mut waiting = false;
-    loop {
-        let tried = tokio::select! {
-            tried = connect() => tried,
-            () = shutdown.soft.cancelled() => return Ok(None),
-        };
-        match tried {
-            Ok(done) => return Ok(Some(done)),
-            Err((true, error)) => {
-                if !waiting {
-                    tracing::warn!(error = failure::chain(error.as_ref()), "waiting for {what}");
-                    waiting = true;
-                }
-            }
-            Err((false, error)) => return Err(error),
-        }
-        tokio::select! {
-            () = shutdown.soft.cancelled() => return Ok(None),
-            () = tokio::time::sleep(pauses.next().unwrap_or(LONGEST)) => {}
-        }
-    }
 }
 
 /// A drain ends with an empty outbox; a stop publishes what it can at once and leaves the rest for the next start.

@@ -126,3 +126,19 @@ async fn a_stop_while_the_broker_is_frozen_ends_with_the_grace_period(base: Base
     deployment.nats.thaw()?;
     nothing_is_lost(&deployment, 50).await
 }
+
+/// Without the relay events would be applied, and nobody told: the worker ends, and says so.
+#[tokio::test]
+async fn a_relay_that_ends_ends_the_worker() -> Result<()> {
+    let mut deployment = Deployment::around(Base::fresh(Which::Sqlite).await?).await?;
+    deployment.publish(&created(0..50)).await?;
+    deployment.set("ROLLCALL_SABOTAGE", "end-relay");
+    let ended = deployment.run(&["run"]).await?;
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(
+        ended.stderr.contains("the relay ended while there was work to do"),
+        "{ended:?}"
+    );
+    deployment.set("ROLLCALL_SABOTAGE", "");
+    nothing_is_lost(&deployment, 50).await
+}
