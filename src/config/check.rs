@@ -3,7 +3,6 @@
 
 use std::fmt::Display;
 use std::fs;
-use std::io::Read;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,10 +12,8 @@ use secrecy::SecretString;
 use super::duration;
 use super::low::Interval;
 use super::problem::{At, Origins, Problem};
+use super::secret::{SecretFileError, secret_file};
 use super::section::Section;
-
-/// Longest file that can be named for a secret, in bytes.
-const SECRET_LIMIT: u64 = 64 * 1024;
 
 /// What was given where, and what is wrong with it.
 pub(super) struct Check<'a> {
@@ -117,20 +114,19 @@ impl Check<'_> {
 
     /// The content of a file that holds a secret, without the newline at its end.
     pub(super) fn secret_file(&mut self, at: At, path: &Path) -> Option<SecretString> {
-        let mut text = String::new();
-        let read = fs::File::open(path).and_then(|file| file.take(SECRET_LIMIT + 1).read_to_string(&mut text));
-        if let Err(error) = read {
-            let what = format!("names {}, which cannot be read ({error})", path.display());
-            self.report(at, what, "name a file of text that this user may read");
-            return None;
-        }
-        let secret = text.trim_end_matches(['\r', '\n']);
-        if secret.is_empty() || text.len() as u64 > SECRET_LIMIT {
-            let what = format!("names {}, which is empty or longer than 64 KiB", path.display());
-            self.report(at, what, "name the file that holds the secret, and nothing else");
-            return None;
-        }
-        Some(SecretString::from(secret))
+        let (why, remedy) = match secret_file(path) {
+            Ok(secret) => return Some(secret),
+            Err(SecretFileError::Unreadable(error)) => (
+                format!("cannot be read ({error})"),
+                "name a file of text that this user may read",
+            ),
+            Err(error @ SecretFileError::NoSecret) => (
+                error.to_string(),
+                "name the file that holds the secret, and nothing else",
+            ),
+        };
+        self.report(at, format!("names {}, which {why}", path.display()), remedy);
+        None
     }
 
     /// The path of a file that others will read; that it can be read is found out now.

@@ -41,7 +41,7 @@ pub use ingress::{Endpoint, ProviderChoice};
 pub use mail::{Mail, MailTls};
 pub use problem::{ConfigError, Origin, Problem};
 pub use profiles::Source;
-pub use secret::SecretUrl;
+pub use secret::{SecretFileError, SecretUrl, secret_file};
 
 use check::Check;
 use document::Document;

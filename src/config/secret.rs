@@ -2,9 +2,41 @@
 //! `Display`; only `expose` does, and it is easy to search for.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+
+/// Longest file that can be named for a secret, in bytes.
+const SECRET_LIMIT: u64 = 64 * 1024;
+
+/// Why a file gives no secret.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretFileError {
+    /// It cannot be read, or is no text.
+    #[error("cannot be read")]
+    Unreadable(#[source] std::io::Error),
+    /// It is empty, or longer than any secret.
+    #[error("is empty or longer than 64 KiB")]
+    NoSecret,
+}
+
+/// The content of a file that holds a secret, without the newline at its end.
+///
+/// # Errors
+/// There is none to be had.
+pub fn secret_file(path: &Path) -> Result<SecretString, SecretFileError> {
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(SECRET_LIMIT + 1).read_to_string(&mut text));
+    read.map_err(SecretFileError::Unreadable)?;
+    let secret = text.trim_end_matches(['\r', '\n']);
+    if secret.is_empty() || text.len() as u64 > SECRET_LIMIT {
+        return Err(SecretFileError::NoSecret);
+    }
+    Ok(SecretString::from(secret))
+}
 
 /// A secret text of the low form.
 #[derive(Clone, PartialEq, Deserialize)]

@@ -8,11 +8,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use time::UtcOffset;
 
 use super::Setup;
-use crate::config::Config;
+use crate::config::{Config, secret_file};
+use crate::failure;
 use crate::ingress::provider::Provider;
 use crate::ingress::signature::{Credentials, Jwks};
 use crate::ingress::{Endpoint, EndpointSettings, IngressError};
@@ -81,12 +82,13 @@ impl Whose {
             ..Credentials::default()
         };
         for file in &self.secret_file {
-            let text = secret(file)?;
-            if Jwks::is_one(&text) {
-                let jwks = Jwks::parse(&text).map_err(|error| unusable(&name, error.0))?;
+            let secret = secret(file)?;
+            let text = secret.expose_secret();
+            if Jwks::is_one(text) {
+                let jwks = Jwks::parse(text).map_err(|error| unusable(&name, error.0))?;
                 credentials.jwks = Some(jwks);
             } else {
-                credentials.secrets.push(SecretString::from(text));
+                credentials.secrets.push(secret);
             }
         }
         Ok(Endpoint::new(EndpointSettings {
@@ -126,18 +128,11 @@ fn provider(name: &str) -> Result<Provider, IngressError> {
     Provider::parse(name, &text).map_err(trouble)
 }
 
-fn secret(file: &Path) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        unusable(
-            "",
-            format!("the secret's file {} cannot be read ({error})", file.display()),
-        )
-    })?;
-    let text = text.trim_end_matches(['\r', '\n']);
-    if text.is_empty() {
-        return Err(unusable("", format!("the secret's file {} is empty", file.display())).into());
-    }
-    Ok(text.to_owned())
+fn secret(file: &Path) -> Result<SecretString, IngressError> {
+    secret_file(file).map_err(|error| {
+        let what = format!("the secret's file {} {}", file.display(), failure::chain(&error));
+        unusable("", what)
+    })
 }
 
 /// A file, or standard input.
