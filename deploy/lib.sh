@@ -96,8 +96,7 @@ install_smtp() {
         -r "$requirements" || die "aiosmtpd $version could not be installed"
 }
 
-# install_webhook_clients: the signing libraries that senders use, in a virtual environment of their own; those for Node
-# too where npm is on PATH.
+# install_webhook_clients: the signing libraries that senders use, those for Python in a virtual environment of their own.
 install_webhook_clients() {
     local pins=$top/deploy/webhook-clients.txt folder=$tools/webhook-clients log=$tools/webhook-clients.log
     if ! cmp -s "$pins" "$folder/installed.txt"; then
@@ -113,9 +112,13 @@ install_webhook_clients() {
         }
         cp "$pins" "$folder/installed.txt"
     fi
-    if command -v npm >/dev/null && [ ! -d "$folder/node_modules/svix" ] && [ "$may_install" = yes ]; then
-        npm install --silent --no-audit --no-fund --prefix "$folder" svix@1.99.1 standardwebhooks@1.1.1 >>"$log" 2>&1 ||
-            say "the signing libraries for Node could not be installed; those for Python are used"
+    command -v npm >/dev/null || install_packages "Node, for its signing libraries" nodejs npm
+    if [ ! -d "$folder/node_modules/svix" ] || [ ! -d "$folder/node_modules/standardwebhooks" ]; then
+        [ "$may_install" = yes ] || die "the signing libraries for Node are missing, and --no-install forbids to install them"
+        npm install --silent --no-audit --no-fund --prefix "$folder" svix@1.99.1 standardwebhooks@1.1.1 >>"$log" 2>&1 || {
+            tail -n 20 "$log" >&2
+            die "the signing libraries for Node could not be installed; see $log"
+        }
     fi
 }
 
