@@ -264,15 +264,14 @@ fn tell(due: &DueMail, end: &MailEnd) {
 /// Whom a permanent refusal is about. Only what names the recipient or the message is the mail's own; a server that
 /// blocks us, or is set up wrongly, says 5xx too, and giving up on that would lose everything that waits.
 fn blame(code: &str, said: &str) -> Blame {
-    let mail = match enhanced(said) {
-        // The recipient (but 5.1.7 and 5.1.8 are the sender), their mailbox, the size and the content of the message.
-        Some((1, detail)) => !matches!(detail, 7 | 8),
-        Some((2 | 6, _) | (3, 4)) => true,
-        Some(_) => false,
-        // Not 550: without more words it is said to unknown recipients and to blocked senders alike.
-        None => matches!(code, "551" | "552" | "553"),
-    };
-    if mail { Blame::Mail } else { Blame::Us }
+    match (enhanced(said), code) {
+        (Some((1, 7 | 8)), _) => Blame::Us,
+        // The recipient, their mailbox, the size and the content of the message.
+        (Some((1 | 2 | 6, _) | (3, 4)), _) | (None, "551" | "552" | "553") => Blame::Mail,
+        // Without more words it is said to unknown recipients and to blocked senders alike.
+        (None, "550") => Blame::Moment,
+        (Some(_) | None, _) => Blame::Us,
+    }
 }
 
 /// Subject and detail of an enhanced status (RFC 3463) of class 5, wherever it stands in what the server said.
@@ -338,7 +337,7 @@ mod tests {
             ("554", "permanent error (554): 5.6.0 not a message", Blame::Mail),
             ("551", "permanent error (551): user not local", Blame::Mail),
             ("553", "permanent error (553): mailbox name not allowed", Blame::Mail),
-            ("550", "permanent error (550): no", Blame::Us),
+            ("550", "permanent error (550): no", Blame::Moment),
             (
                 "550",
                 "permanent error (550): 5.7.1 blocked, see https://b.example/1.2.3.4",
@@ -352,7 +351,7 @@ mod tests {
             ("530", "permanent error (530): 5.7.0 authentication required", Blame::Us),
             ("535", "permanent error (535): 5.7.8 wrong password", Blame::Us),
             ("502", "permanent error (502): what?", Blame::Us),
-            ("550", "permanent error (550): mail from 5.6.7.8 refused", Blame::Us),
+            ("554", "permanent error (554): mail from 5.6.7.8 refused", Blame::Us),
         ] {
             assert_eq!(blame(code, said), expected, "{said}");
         }

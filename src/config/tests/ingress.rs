@@ -71,6 +71,10 @@ fn rules_of_ingress() {
             format!("{good}utc_offset = \"IST\""),
             "\"utc_offset\" in [[ingress]] is \"IST\"",
         ),
+        (
+            format!("{good}source = \"\""),
+            "\"source\" in [[ingress]] has 0 characters",
+        ),
         (format!("{good}body_max = 10"), "\"body_max\" in [[ingress]] is 10"),
         (
             format!("{good}body_timeout = \"1ms\""),

@@ -236,6 +236,36 @@ async fn nothing_of_a_request_is_a_command_to_the_broker() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_secret_speaks_for_the_source_of_its_endpoint() -> Result<()> {
+    let second = "source = \"idp://ours\"\n[[ingress]]\nname = \"other\"\nprovider = \"standard-webhooks\"\n\
+        secret_files = [\"std.secret\"]";
+    let mut serving = Serving::with(Nats::start().await?, second).await?;
+    serving
+        .worker
+        .logged(
+            "other share a provider with another endpoint",
+            crate::deployment::PATIENCE,
+        )
+        .await?;
+    let body = about("u1");
+    for endpoint in ["std", "other"] {
+        let headers = signed("standard-webhooks", super::serving::SECRET, "m1", &body, 0)?;
+        ensure!(
+            serving.post(endpoint, &headers, &body).await?.status == 204,
+            "{endpoint}"
+        );
+    }
+    let sources: Vec<Value> = serving
+        .events()
+        .await?
+        .iter()
+        .map(|event| event["source"].clone())
+        .collect();
+    ensure!(sources == ["idp://ours", "idp://standard-webhooks"], "{sources:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_is_too_large_for_any_message_is_told_by_its_length_and_hash() -> Result<()> {
     let nats = Nats::configured("max_payload: 16384").await?;
     let mut serving = Serving::with(nats, "").await?;

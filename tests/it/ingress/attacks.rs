@@ -146,9 +146,9 @@ async fn a_header_full_of_signatures_costs_one_pass_over_the_body() -> Result<()
             }
         }
     }
-    let took = serving.worker.processor_time()? - before;
-    // What reading them costs, with room; looking at each signature took more than ten times as long.
-    ensure!(took < Duration::from_secs(3), "{took:?}");
+    let after = serving.worker.processor_time()?;
+    // What reading them costs, with room: a pass for each signature takes far longer.
+    ensure!(after < before + Duration::from_secs(3), "{before:?} became {after:?}");
     ensure!(serving.send("m1", &about("u1")).await?.status == 204);
     Ok(())
 }
