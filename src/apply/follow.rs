@@ -36,7 +36,8 @@ pub(super) struct Named {
 pub(super) type Blamed = BTreeSet<(String, String)>;
 
 impl Applier {
-    /// Runs what is configured. Nothing is sent to the database when nobody's key changed.
+    /// Runs what is configured. Nothing is sent to the database when nobody left or took a value: where one is only taken,
+    /// it is asked whether rows are still on their way from there.
     pub(super) async fn follow(
         &self,
         tx: &mut Tx<'_>,

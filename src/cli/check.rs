@@ -206,13 +206,10 @@ async fn check_store(config: &Config) -> Findings {
 
 async fn check_tables(config: &Config, store: &Store, findings: &mut Findings) {
     let count = config.cascades.len() + config.audits.len();
-    if count == 0 {
-        return;
-    }
     match tables::inspect(store, config).await {
         Err(error) => findings.problem("tables", error),
         Ok(found) => {
-            if found.problems.is_empty() {
+            if found.problems.is_empty() && count > 0 {
                 findings.ok(
                     "tables",
                     format!("{count} of the application's tables follow the users"),

@@ -2,8 +2,8 @@
 
 use crate::config::Config;
 use crate::domain::cascade::KeyKind;
-use crate::store::Store;
 use crate::store::cascade::Inspection;
+use crate::store::{SchemaState, Store};
 use crate::wiring;
 
 /// What of the configured tables cannot be used.
@@ -23,7 +23,25 @@ pub(super) async fn inspect(store: &Store, config: &Config) -> anyhow::Result<In
             ));
         }
     }
+    found.problems.extend(orphans(store, config).await?);
     Ok(found)
+}
+
+/// Work of sections that are not configured any more, with the remedy: nobody would do it, and its users would wait.
+async fn orphans(store: &Store, config: &Config) -> anyhow::Result<Vec<String>> {
+    if store.schema_state().await? != SchemaState::Current {
+        return Ok(Vec::new());
+    }
+    let steps: Vec<&str> = config.cascades.iter().map(|cascade| cascade.name.as_str()).collect();
+    let orphans = store.orphaned_work(&steps).await?;
+    let told = orphans.into_iter().map(|(step, values)| {
+        format!(
+            "[[cascade]] {step}: rows of {values} values there are still on their way, and it is configured no more: put \
+             it back until `rollcall run --drain` has done them, or give them up with DELETE FROM cascade_work WHERE \
+             step = '{step}'"
+        )
+    });
+    Ok(told.collect())
 }
 
 /// Keys that people can share.
@@ -36,7 +54,12 @@ pub(super) fn kinds(config: &Config) -> impl Iterator<Item = KeyKind> {
 /// The store with the configured tables, all of which can be used.
 pub(super) async fn follow(store: Store, config: &Config) -> anyhow::Result<Store> {
     if config.cascades.is_empty() && config.audits.is_empty() {
-        return Ok(store);
+        let orphans = orphans(&store, config).await?;
+        return if orphans.is_empty() {
+            Ok(store)
+        } else {
+            Err(Unfit(orphans).into())
+        };
     }
     let found = inspect(&store, config).await?;
     if !found.problems.is_empty() {

@@ -74,6 +74,11 @@ impl Fault {
         }
     }
 
+    /// The database gave up on it after its own time limit: it may have been too much at once.
+    pub fn took_too_long(&self) -> bool {
+        self.kind == Kind::TooLong
+    }
+
     /// Whether nobody knows what state the connection is in, or its state is what is wrong.
     pub fn spoils_connection(&self) -> bool {
         self.class == Class::World || self.kind == Kind::Stale

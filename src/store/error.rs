@@ -158,6 +158,15 @@ impl StoreError {
         }
     }
 
+    /// Whether the database answered, and said no.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Refused(_) => true,
+            Self::Step { source, .. } => source.is_refusal(),
+            _ => false,
+        }
+    }
+
     /// The SQLSTATE of PostgreSQL, the extended code of SQLite, or our own word for what has neither.
     pub fn code(&self) -> &str {
         match self {

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Letter, Session, Store, StoreError, Tx};
+use super::{Letter, Session, Store, StoreError};
 
 /// Touches every table and column that the worker writes, and changes one row of our own.
 pub(super) const PROBE: &str = include_str!("probe.sql");
 
 /// Longest a small transaction may take before its connection is given up.
-const LIMIT: Duration = Duration::from_secs(10);
+pub(in crate::store) const LIMIT: Duration = Duration::from_secs(10);
 
 /// One judged failure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,17 +96,19 @@ macro_rules! briefly {
     ($store:expr, $inner:ident => $work:expr) => {{
         let mut session = $store.session().await?;
         let unit = async {
+            use $crate::store::Tx;
             let mut tx = session.begin().await?;
             let done = on_both!(&mut tx, Tx, $inner => $work.await)?;
             tx.commit().await?;
             Ok(done)
         };
-        let ended = tokio::time::timeout(LIMIT, unit).await;
-        concluded(ended, session)
+        let ended = tokio::time::timeout($crate::store::failures::LIMIT, unit).await;
+        $crate::store::failures::concluded(ended, session)
     }};
 }
+pub(in crate::store) use briefly;
 
-fn concluded<T>(
+pub(in crate::store) fn concluded<T>(
     ended: Result<Result<T, StoreError>, tokio::time::error::Elapsed>,
     session: Session,
 ) -> Result<T, StoreError> {

@@ -4,6 +4,7 @@
 use super::sql::{deletes, nullifies, writes};
 use super::{Audit, AuditRule, AuditSql, Cascades, Dialect, Inspection, Step, StepRule, StepSql, quoted};
 use crate::domain::cascade::{ANONYMOUS_LENGTH, OnLeave};
+use crate::store::failures::briefly;
 use crate::store::{Store, StoreError};
 
 /// A table of the application, as the catalogue has it.
@@ -75,7 +76,12 @@ impl Store {
             let mut report = Report::default();
             let name = shown(rule.schema.as_deref(), &rule.table);
             let step = self.table_of(rule.schema.as_deref(), &rule.table, &mut report).await?;
-            let step = step.and_then(|table| self.step(rule, &name, &table, &mut report));
+            let mut step = step.and_then(|table| self.step(rule, &name, &table, &mut report));
+            if let Some(found) = &step
+                && !self.bears(&found.sql.probe, &mut report).await?
+            {
+                step = None;
+            }
             found.cascades.steps.extend(step);
             found.take(&format!("[[cascade]] {name}"), report);
         }
@@ -83,7 +89,12 @@ impl Store {
             let mut report = Report::default();
             let name = shown(rule.schema.as_deref(), &rule.table);
             let audit = self.table_of(rule.schema.as_deref(), &rule.table, &mut report).await?;
-            let audit = audit.and_then(|table| self.audit(rule, &table, &mut report));
+            let mut audit = audit.and_then(|table| self.audit(rule, &table, &mut report));
+            if let Some(found) = &audit
+                && !self.bears(std::slice::from_ref(&found.sql.probe), &mut report).await?
+            {
+                audit = None;
+            }
             found.cascades.audits.extend(audit);
             found.take(&format!("[[audit]] {name}"), report);
         }
@@ -95,6 +106,23 @@ impl Store {
             Self::Postgres(_) => Dialect::Postgres,
             Self::Sqlite(_) => Dialect::Sqlite,
         }
+    }
+
+    /// Whether the statements of the brake's probe are taken: what they need and lack would hold the brake for ever.
+    async fn bears(&self, probe: &[String], report: &mut Report) -> Result<bool, StoreError> {
+        for sql in probe {
+            match briefly!(self, tx => tx.touch(sql)) {
+                Ok(()) => {}
+                Err(StoreError::Refused(refusal)) if refusal.code.starts_with("42") || refusal.code == "1" => {
+                    report.problems.push(format!(
+                        "it cannot be used, {refusal}: put its rights and columns right"
+                    ));
+                    return Ok(false);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
     }
 
     async fn table_of(

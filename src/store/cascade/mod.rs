@@ -123,6 +123,11 @@ impl Cascades {
         self.steps.is_empty() && self.audits.is_empty()
     }
 
+    /// How many rows are done at a time of what was put off.
+    pub fn part_size(&self) -> u64 {
+        if self.max_rows == 0 { work::PART } else { self.max_rows }
+    }
+
     /// Some step has to read its whole table.
     pub(in crate::store) fn scans(&self) -> bool {
         self.steps.iter().any(|step| !step.is_indexed)

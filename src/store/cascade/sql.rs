@@ -33,7 +33,7 @@ pub(in crate::store) struct AuditSql {
     pub(in crate::store) probe: String,
 }
 
-/// A name as an identifier, whatever is in it. Names are plain identifiers that the catalogue knows; this holds even if
+/// A name as an identifier in double quotes, whatever is in it: reserved words and mixed case are fine. Names are plain identifiers that the catalogue knows; this holds even if
 /// they were not.
 pub(in crate::store) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('\0', "").replace('"', "\"\""))
@@ -129,6 +129,13 @@ impl AuditSql {
         let names: Vec<String> = columns.iter().map(|(name, _)| quoted(name)).collect();
         let names = names.join(", ");
         let places = 1..=columns.len();
+        let nothing: Vec<String> = columns
+            .iter()
+            .map(|(_, kind)| match dialect {
+                Dialect::Postgres => format!("NULL::{kind}"),
+                Dialect::Sqlite => "NULL".to_owned(),
+            })
+            .collect();
         let insert = match dialect {
             Dialect::Postgres => {
                 let values: Vec<String> = columns
@@ -155,7 +162,11 @@ impl AuditSql {
         };
         Self {
             insert,
-            probe: format!("INSERT INTO {table} ({names}) SELECT {names} FROM {table} WHERE false"),
+            // Reads nothing of the table: INSERT is all the right that is needed.
+            probe: format!(
+                "INSERT INTO {table} ({names}) SELECT {} WHERE false",
+                nothing.join(", ")
+            ),
         }
     }
 }

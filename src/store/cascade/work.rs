@@ -4,7 +4,13 @@
 use time::OffsetDateTime;
 
 use super::{Cascades, Step};
+use crate::store::failures::briefly;
 use crate::store::{Session, Store, StoreError, Tx};
+
+/// Rows in one transaction where there is no limit for an event.
+pub(super) const PART: u64 = 10_000;
+/// How often a part is tried in which nothing was done although there is something.
+const EMPTY_TRIES: u32 = 3;
 
 /// What the rows of a value become.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,21 +121,24 @@ pub struct Halted {
 }
 
 impl Store {
-    /// Does a part of what was put off and is due.
+    /// Does a part of what was put off and is due: `most` rows, and no more than [`Cascades::part_size`].
     ///
     /// # Errors
     /// When the database refuses; the progress so far is kept, and the same part is tried again by a later call.
-    pub async fn go_on(&self, now: OffsetDateTime) -> Result<Progress, Halted> {
+    pub async fn go_on(&self, now: OffsetDateTime, most: u64) -> Result<Progress, Halted> {
         let cascades = self.cascades();
         if cascades.steps.is_empty() {
             return Ok(Progress::Idle);
         }
+        let most = most.min(cascades.part_size());
         let mut work = None;
         let done = match self.session().await {
             Err(error) => Err(error),
             Ok(mut session) => {
                 let patience = session.patience();
-                let done = patience.with(part(&mut session, cascades, now, &mut work)).await;
+                let done = patience
+                    .with(part(&mut session, cascades, (now, most), &mut work))
+                    .await;
                 if done.is_err() {
                     session.discard();
                 }
@@ -144,10 +153,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be written.
     pub async fn set_aside(&self, work: i64, error: &str, until: OffsetDateTime) -> Result<(), StoreError> {
-        let mut session = self.session().await?;
-        let mut tx = session.begin().await?;
-        in_tx!(&mut tx, inner => inner.set_aside(work, error, until).await)?;
-        tx.commit().await
+        briefly!(self, tx => tx.set_aside(work, error, until))
     }
 
     /// How many values wait for their rows to be done, without those that were refused and wait for somebody.
@@ -155,14 +161,25 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn count_work(&self) -> Result<u64, StoreError> {
-        on_both!(self, Self, inner => inner.count_work().await)
+        briefly!(self, tx => tx.count_work())
+    }
+
+    /// Steps with work that none of these names is: nobody would do it, and its users would wait for ever. Each with the
+    /// number of values.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn orphaned_work(&self, steps: &[&str]) -> Result<Vec<(String, u64)>, StoreError> {
+        let found = briefly!(self, tx => tx.steps_at_work())?;
+        let orphans = found.into_iter().filter(|(step, _)| !steps.contains(&step.as_str()));
+        Ok(orphans.map(|(step, values)| (step, values as u64)).collect())
     }
 }
 
 async fn part(
     session: &mut Session,
     cascades: &Cascades,
-    now: OffsetDateTime,
+    (now, most): (OffsetDateTime, u64),
     working: &mut Option<i64>,
 ) -> Result<Progress, StoreError> {
     let names: Vec<&str> = cascades.steps.iter().map(|step| step.rule.name.as_str()).collect();
@@ -175,15 +192,11 @@ async fn part(
     };
     *working = Some(id);
     tx.begin_steps().await?;
-    let most = if cascades.max_rows == 0 {
-        u64::from(u32::MAX)
-    } else {
-        cascades.max_rows
-    };
-    let done = tx.do_some(step, &work, most).await;
-    let done = done.map_err(|error| error.in_step(&work.step))?;
+    let (done, is_end) = pass(&mut tx, step, &work, most)
+        .await
+        .map_err(|error| error.in_step(&work.step))?;
     let rows = work.rows + done;
-    if done < most {
+    if is_end {
         tx.end_work(id).await?;
         let mut notes = Vec::new();
         for (source, event_id) in &work.events {
@@ -197,6 +210,28 @@ async fn part(
     }
     tx.commit().await?;
     Ok(Progress::Going)
+}
+
+/// Does some of the rows; how many, and whether that was the end. A part that comes to fewer than it might does not say
+/// so: the application may have deleted or changed some of those that were picked.
+async fn pass(tx: &mut Tx<'_>, step: &Step, work: &Work, most: u64) -> Result<(u64, bool), StoreError> {
+    for _ in 0..EMPTY_TRIES {
+        let done = tx.do_some(step, work, most).await?;
+        if done >= most {
+            return Ok((done, false));
+        }
+        let left = tx.rows_of(step, &[&work.value], 1).await?;
+        let is_end = left.iter().all(|rows| *rows == 0);
+        if is_end || done > 0 {
+            return Ok((done, is_end));
+        }
+    }
+    // What the table keeps, by a trigger of its own for example, is not to be had.
+    tracing::warn!(
+        step = work.step.as_str(),
+        "rows of the application stay as they are: their table keeps them"
+    );
+    Ok((0, true))
 }
 
 /// The note of an event with what was done of a step in the end.

@@ -204,6 +204,22 @@ impl Tx<'_> {
         Ok(())
     }
 
+    pub(in super::super) async fn count_work(&mut self) -> Result<u64, StoreError> {
+        let sql = self.sql("SELECT count(*) FROM @cascade_work WHERE error IS NULL");
+        let count: i64 = sqlx::query_scalar(sql).fetch_one(&mut *self.inner).await?;
+        Ok(count as u64)
+    }
+
+    pub(in super::super) async fn steps_at_work(&mut self) -> Result<Vec<(String, i64)>, StoreError> {
+        let sql = self.sql("SELECT step, count(*) FROM @cascade_work GROUP BY step ORDER BY step");
+        Ok(sqlx::query_as(sql).fetch_all(&mut *self.inner).await?)
+    }
+
+    pub(in super::super) async fn touch(&mut self, sql: &str) -> Result<(), StoreError> {
+        self.inner.execute(sqlx::raw_sql(safe(sql))).await?;
+        Ok(())
+    }
+
     pub(in super::super) async fn end_work(&mut self, id: i64) -> Result<(), StoreError> {
         let sql = self.sql("DELETE FROM @cascade_work WHERE work_id = $1");
         sqlx::query(sql).bind(id).execute(&mut *self.inner).await?;
@@ -250,7 +266,8 @@ const TABLE: &str = "SELECT n.nspname::text, c.relname::text, c.relkind::text, \
     has_table_privilege(c.oid, 'DELETE'), row_security_active(c.oid) \
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)";
 
-const COLUMNS: &str = "SELECT a.attname::text, format_type(a.atttypid, NULL), \
+/// Types are written without a length, and so that they mean any length: `character` would be one character.
+const COLUMNS: &str = "SELECT a.attname::text, format_type(a.atttypid, -1), \
     coalesce(nullif(t.typbasetype, 0), t.oid) IN ('text'::regtype, 'varchar'::regtype), \
     CASE WHEN coalesce(nullif(t.typbasetype, 0), t.oid) = 'varchar'::regtype \
     THEN nullif(greatest(a.atttypmod, t.typtypmod), -1) - 4 END, \
@@ -307,13 +324,6 @@ impl Postgres {
         let name = format!("{}keys_{}", self.names, kind.name());
         let sql = "SELECT to_regclass($1) IS NOT NULL";
         Ok(sqlx::query_scalar(sql).bind(name).fetch_one(&self.pool).await?)
-    }
-
-    pub(in super::super) async fn count_work(&self) -> Result<u64, StoreError> {
-        let count: i64 = sqlx::query_scalar(self.sql("SELECT count(*) FROM @cascade_work WHERE error IS NULL"))
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(count as u64)
     }
 }
 

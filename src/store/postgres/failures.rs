@@ -6,7 +6,6 @@ use sqlx::postgres::PgRow;
 use sqlx::{Executor as _, Row as _};
 use time::OffsetDateTime;
 
-use super::super::cascade::safe;
 use super::super::failures::{Claimed, Duties, PROBE, Parked, Suspicion, Waiting};
 use super::super::{Letter, StoreError, columns};
 use super::Tx;
@@ -18,7 +17,7 @@ impl Tx<'_> {
         let cascades = Arc::clone(&self.cascades);
         for sql in cascades.probes() {
             self.ask();
-            self.inner.execute(sqlx::raw_sql(safe(sql))).await?;
+            self.touch(sql).await?;
         }
         Ok(())
     }

@@ -178,6 +178,22 @@ impl Tx<'_> {
         Ok(())
     }
 
+    pub(in super::super) async fn count_work(&mut self) -> Result<u64, StoreError> {
+        let sql = self.sql("SELECT count(*) FROM @cascade_work WHERE error IS NULL");
+        let count: i64 = sqlx::query_scalar(sql).fetch_one(&mut *self.inner).await?;
+        Ok(count as u64)
+    }
+
+    pub(in super::super) async fn steps_at_work(&mut self) -> Result<Vec<(String, i64)>, StoreError> {
+        let sql = self.sql("SELECT step, count(*) FROM @cascade_work GROUP BY step ORDER BY step");
+        Ok(sqlx::query_as(sql).fetch_all(&mut *self.inner).await?)
+    }
+
+    pub(in super::super) async fn touch(&mut self, sql: &str) -> Result<(), StoreError> {
+        self.inner.execute(sqlx::raw_sql(safe(sql))).await?;
+        Ok(())
+    }
+
     pub(in super::super) async fn end_work(&mut self, id: i64) -> Result<(), StoreError> {
         let sql = self.sql("DELETE FROM @cascade_work WHERE work_id = ?1");
         sqlx::query(sql).bind(id).execute(&mut *self.inner).await?;
@@ -287,13 +303,6 @@ impl Sqlite {
     pub(super) fn is_ours(&self, table: &str) -> bool {
         let table = table.to_ascii_lowercase();
         table.starts_with("sqlite_") || our_tables().any(|ours| table == format!("{}{ours}", self.prefix))
-    }
-
-    pub(in super::super) async fn count_work(&self) -> Result<u64, StoreError> {
-        let count: i64 = sqlx::query_scalar(self.sql("SELECT count(*) FROM @cascade_work WHERE error IS NULL"))
-            .fetch_one(&self.writer)
-            .await?;
-        Ok(count as u64)
     }
 }
 

@@ -9,7 +9,6 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
-use super::super::cascade::safe;
 use super::super::failures::{Claimed, Duties, PROBE, Parked, Suspicion, Waiting};
 use super::super::{Letter, StoreError, columns};
 use super::Tx;
@@ -22,7 +21,7 @@ impl Tx<'_> {
         let cascades = Arc::clone(&self.cascades);
         for sql in cascades.probes() {
             self.ask();
-            self.inner.execute(sqlx::raw_sql(safe(sql))).await?;
+            self.touch(sql).await?;
         }
         Ok(())
     }

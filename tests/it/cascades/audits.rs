@@ -59,6 +59,23 @@ async fn a_row_tells_who_was_renamed_or_deleted(base: Base) -> Result<()> {
     Ok(())
 }
 
+/// `character` without a length would be one character.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn columns_of_a_fixed_length_get_the_whole_text() -> Result<()> {
+    let base = Base::fresh(Which::Postgres).await?;
+    base.script("CREATE TABLE short (who char(12), code varchar(12), flags bit(3))")
+        .await?;
+    let lines = "[[audit]]\ntable = \"short\"\n\
+                 columns = { who = \"{old_user_id}\", code = \"{old_user_id}\", flags = \"101\" }\n";
+    let applier = applier(&base, lines).await?;
+    let mut stream = Stream::new();
+    stream.say("deleted", "1", 1, json!({"user_id": "lovelace"}));
+    apply(&applier, &stream.messages).await?;
+    let columns = ["rtrim(who)", "code", "flags"];
+    assert_eq!(base.line(&columns, "short").await?, "lovelace lovelace 101");
+    Ok(())
+}
+
 async fn a_row_that_is_refused_costs_as_much_as_configured(base: Base) -> Result<()> {
     versions(&base).await?;
     table(&base, "permissions", &["a", "x"]).await?;

@@ -55,13 +55,13 @@ async fn refuse_v7(base: &Base, name: &str) -> Result<()> {
     match base.which {
         Which::Postgres => {
             base.execute(&format!(
-                "ALTER TABLE {name} ADD CONSTRAINT {name}_v7 CHECK (\"user\" <> 'v7')"
+                "ALTER TABLE {name} ADD CONSTRAINT {name}_refuses CHECK (\"user\" <> 'v7')"
             ))
             .await?;
         }
         Which::Sqlite => {
             base.execute(&format!(
-                "CREATE TRIGGER {name}_v7 BEFORE UPDATE ON {name} WHEN NEW.\"user\" = 'v7' \
+                "CREATE TRIGGER {name}_refuses BEFORE UPDATE ON {name} WHEN NEW.\"user\" = 'v7' \
                  BEGIN SELECT RAISE(ABORT, 'v7'); END"
             ))
             .await?;
@@ -94,7 +94,7 @@ async fn an_optional_step_costs_only_the_users_whose_rows_are_refused(base: Base
     assert_eq!(note["second"]["note"], json!("failed"));
     let error = note["second"]["error"].as_str().unwrap_or_default();
     assert!(
-        error.contains("the database refused") && !error.contains("v7'"),
+        error.contains("the database refused") && !error.contains("v7"),
         "{error}"
     );
     Ok(())

@@ -103,6 +103,8 @@ async fn postgres_is_asked_for_rights_types_and_lengths() -> Result<()> {
          CREATE TABLE part (\"user\" text); CREATE INDEX ON part (\"user\") WHERE \"user\" <> ''; \
          CREATE TABLE closed (\"user\" text); CREATE INDEX ON closed (\"user\"); \
          CREATE ROLE clerk LOGIN; GRANT SELECT ON closed TO clerk; \
+         CREATE TABLE journal (who text, at char(4)); GRANT INSERT ON journal TO clerk; \
+         CREATE TABLE numbered (id integer GENERATED ALWAYS AS IDENTITY, who text); GRANT INSERT ON numbered TO clerk; \
          GRANT USAGE ON SCHEMA public TO clerk; CREATE SCHEMA vault; CREATE TABLE vault.t (\"user\" text)",
     )
     .await?;
@@ -170,6 +172,25 @@ async fn postgres_is_asked_for_rights_types_and_lengths() -> Result<()> {
         let found = store.inspect(&rollcall::wiring::steps(&config), &[], 0).await?;
         assert!(
             found.problems.len() == 1 && found.problems[0].contains(expected),
+            "{:?}",
+            found.problems
+        );
+    }
+    // To write audit rows nothing has to be read; and what only a try shows is found before the start.
+    for (table, columns, problem) in [
+        ("journal", "{ who = \"{old_user_id}\", at = \"x\" }", None),
+        (
+            "numbered",
+            "{ who = \"{old_user_id}\", id = \"1\" }",
+            Some("[[audit]] numbered: it cannot be used, the database refused with code 428C9"),
+        ),
+    ] {
+        let lines = format!("[[audit]]\ntable = \"{table}\"\ncolumns = {columns}\n");
+        let config = super::config(&base, &lines)?;
+        let found = store.inspect(&[], &rollcall::wiring::audits(&config), 0).await?;
+        assert_eq!(found.problems.is_empty(), problem.is_none(), "{:?}", found.problems);
+        assert!(
+            problem.is_none_or(|expected| found.problems[0].contains(expected)),
             "{:?}",
             found.problems
         );

@@ -4,7 +4,8 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::{cascade, noted, table};
-use crate::deployment::{Deployment, header};
+use crate::deployment::{Deployment, PATIENCE, header};
+use crate::harness::wait::wait_for;
 use crate::world::{Base, Which, cloud_event, on_both};
 
 on_both!(
@@ -12,6 +13,8 @@ on_both!(
     rows_that_are_too_many_follow_before_the_drain_ends,
     the_start_fails_with_every_problem_of_the_tables,
     who_holds_an_address_is_found_by_an_index,
+    work_of_a_section_that_is_gone_is_told_at_the_start,
+    rows_that_cannot_follow_stop_nobody_but_their_user,
 );
 
 fn write(base: &Base, lines: &str) -> Result<()> {
@@ -138,5 +141,69 @@ async fn who_holds_an_address_is_found_by_an_index(base: Base) -> Result<()> {
     deployment.run(&["migrate"]).await?.success()?;
     let checked = deployment.run(&["check"]).await?.success()?;
     assert!(!checked.stdout.contains("no index"), "{}", checked.stdout);
+    Ok(())
+}
+
+async fn work_of_a_section_that_is_gone_is_told_at_the_start(base: Base) -> Result<()> {
+    let deployment = Deployment::around(base).await?;
+    let base = &deployment.base;
+    let left = "INSERT INTO @cascade_work (step, value, ending, target, events) VALUES ('gone', 'a', 'set', 'b', '[]')";
+    base.execute(left).await?;
+    table(base, "there", &[]).await?;
+    for lines in ["", &cascade("there", "")] {
+        write(base, lines)?;
+        let finished = deployment.run(&["run", "--drain"]).await?;
+        let remedy = "DELETE FROM cascade_work WHERE step = 'gone'";
+        assert_eq!(finished.code, 2, "{finished:?}");
+        assert!(finished.stderr.contains(remedy), "{finished:?}");
+        let checked = deployment.run(&["check"]).await?;
+        assert!(checked.code == 2 && checked.stdout.contains(remedy), "{checked:?}");
+    }
+    base.execute("DELETE FROM @cascade_work WHERE step = 'gone'").await?;
+    deployment.drain().await?;
+    Ok(())
+}
+
+/// The probe of the brake knows nothing of optional tables, nor of what only a row brings out.
+async fn rows_that_cannot_follow_stop_nobody_but_their_user(base: Base) -> Result<()> {
+    let deployment = Deployment::around(base).await?;
+    let base = &deployment.base;
+    table(base, "extra", &[]).await?;
+    table(base, "needed", &["x"]).await?;
+    let lines = format!("{}{}", cascade("extra", "required = false"), cascade("needed", ""));
+    write(base, &lines)?;
+    let mut worker = deployment.start(&["run"])?;
+    let reaches = async |from: &str, count: i64| {
+        wait_for(from, PATIENCE, async || {
+            (base.number("count(*)", from).await.ok()? == count).then_some(())
+        })
+        .await
+    };
+    deployment.publish(&renames(1)).await?;
+    reaches("@ledger", 2).await?;
+    base.execute("DROP TABLE extra").await?;
+    let mut steps = vec!["extra"];
+    if base.which == Which::Postgres {
+        base.script(
+            "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no'' USING ERRCODE = ''42501''; \
+             END'; CREATE TRIGGER no BEFORE UPDATE ON needed FOR EACH ROW EXECUTE FUNCTION no()",
+        )
+        .await?;
+        steps.push("needed");
+    }
+    for step in &steps {
+        base.execute(&format!(
+            "INSERT INTO @cascade_work (step, value, ending, target, events) VALUES ('{step}', 'x', 'set', 'y', '[]')"
+        ))
+        .await?;
+    }
+    let told = steps.len().try_into()?;
+    reaches("@cascade_work WHERE error LIKE 'cascade % failed: %'", told).await?;
+    let more = cloud_event("created", "more", 3, &json!({"user_id": "more"}));
+    deployment.publish(&[more]).await?;
+    reaches("@ledger", 3).await?;
+    worker.signal("TERM")?;
+    let finished = worker.finished(PATIENCE).await?.success()?;
+    assert!(!finished.stderr.contains("the brake holds"), "{}", finished.stderr);
     Ok(())
 }
