@@ -50,27 +50,8 @@ impl Pass<'_> {
         }
         let mut parts = if courses.is_empty() { Vec::new() } else { vec![courses] };
         while let Some(part) = parts.pop() {
-            if step.rule.need == Need::Required {
-                let done = perform(tx, step, &part, self).await;
-                let done =
-                    done.map_err(|error| self.blame(error, name, part.iter().flat_map(|course| &course.events)))?;
-                self.count(step, &part, &done);
-                continue;
-            }
-            tx.savepoint().await?;
-            match perform(tx, step, &part, self).await {
-                Ok(done) => {
-                    tx.release().await?;
-                    self.count(step, &part, &done);
-                }
-                Err(error) => {
-                    let error = borne(error, name)?;
-                    tx.undo().await?;
-                    match halves(part, &error) {
-                        Ok(halves) => parts.extend(halves),
-                        Err(part) => self.failed(name, part.iter().flat_map(|course| &course.events), &error),
-                    }
-                }
+            if let Some(halves) = self.part(tx, step, part).await? {
+                parts.extend(halves);
             }
         }
         if step.rule.expect == Expect::Rows {
@@ -86,31 +67,80 @@ impl Pass<'_> {
         Ok(())
     }
 
+    /// Does some of a step; returns the halves of it where it failed and they may not both be to blame.
+    async fn part(
+        &mut self,
+        tx: &mut Tx<'_>,
+        step: &Step,
+        part: Vec<Course>,
+    ) -> Result<Option<[Vec<Course>; 2]>, StoreError> {
+        let name = step.rule.name.as_str();
+        let is_safe = self.is_cut(step.rule.need, part.iter().flat_map(|course| &course.events));
+        if is_safe {
+            tx.savepoint().await?;
+        }
+        let mut forbidden = Vec::new();
+        let error = match perform(tx, step, &part, self, &mut forbidden).await {
+            Ok(done) => {
+                if is_safe {
+                    tx.release().await?;
+                }
+                self.count(step, &part, &done);
+                return Ok(None);
+            }
+            Err(error) => error,
+        };
+        let error = bearable(error, step.rule.need, is_safe).map_err(|error| error.in_step(name))?;
+        tx.undo().await?;
+        let part = match halves(part, &error) {
+            Ok(halves) => return Ok(Some(halves)),
+            Err(part) => part,
+        };
+        if step.rule.need == Need::Optional {
+            self.failed(name, part.iter().flat_map(|course| &course.events), &error);
+            return Ok(None);
+        }
+        if matches!(error, StoreError::Restricted { .. }) {
+            self.blame(&forbidden);
+        } else if groups(&part).len() < 2 {
+            self.blame(part.iter().flat_map(|course| &course.events));
+        }
+        Err(error.in_step(name))
+    }
+
     pub(super) async fn audit(&mut self, tx: &mut Tx<'_>, audit: &Audit, turns: &[&Turn]) -> Result<(), StoreError> {
         let name = audit.rule.name.as_str();
         let mut parts = vec![turns.to_vec()];
         while let Some(mut part) = parts.pop() {
             let rows: Vec<Vec<Option<String>>> = part.iter().map(|turn| self.audit_row(audit, turn)).collect();
-            if audit.rule.need == Need::Required {
-                let written = tx.write_audit(audit, &rows).await;
-                written.map_err(|error| self.blame(error, name, part.iter().map(|turn| &turn.event)))?;
-            } else {
+            let is_safe = self.is_cut(audit.rule.need, part.iter().map(|turn| &turn.event));
+            if is_safe {
                 tx.savepoint().await?;
-                if let Err(error) = tx.write_audit(audit, &rows).await {
-                    let error = borne(error, name)?;
-                    tx.undo().await?;
-                    if part.len() > 1 && !failure::fault(&error).is_ours() {
-                        let second = part.split_off(part.len() / 2);
-                        parts.extend([second, part]);
-                    } else {
-                        self.failed(name, part.iter().map(|turn| &turn.event), &error);
+            }
+            let error = match tx.write_audit(audit, &rows).await {
+                Ok(()) => {
+                    if is_safe {
+                        tx.release().await?;
+                    }
+                    for turn in part {
+                        self.notes.count(turn.event, name, 1);
                     }
                     continue;
                 }
-                tx.release().await?;
-            }
-            for turn in part {
-                self.notes.count(turn.event, name, 1);
+                Err(error) => error,
+            };
+            let error = bearable(error, audit.rule.need, is_safe).map_err(|error| error.in_step(name))?;
+            tx.undo().await?;
+            if part.len() > 1 && is_one_to_blame(&error) {
+                let second = part.split_off(part.len() / 2);
+                parts.extend([second, part]);
+            } else if audit.rule.need == Need::Optional {
+                self.failed(name, part.iter().map(|turn| &turn.event), &error);
+            } else {
+                if part.len() == 1 {
+                    self.blame(part.iter().map(|turn| &turn.event));
+                }
+                return Err(error.in_step(name));
             }
         }
         Ok(())
@@ -146,30 +176,41 @@ impl Pass<'_> {
         }
     }
 
+    /// Whether it has to be found out whose fault a failure is: of an optional step it costs only those, and an older event
+    /// that applies only now is rejected for it.
+    fn is_cut<'e>(&self, need: Need, mut events: impl Iterator<Item = &'e EventRef>) -> bool {
+        need == Need::Optional || events.any(|event| self.events.get(event).is_some_and(|named| named.is_older))
+    }
+
     /// Older events that apply only now are rejected for it; the event in hand is not to blame for them.
-    fn blame<'e>(&mut self, error: StoreError, step: &str, events: impl Iterator<Item = &'e EventRef>) -> StoreError {
-        if failure::fault(&error).alone == Class::Event {
-            let older = events
-                .filter_map(|event| self.events.get(event))
-                .filter(|named| named.is_older);
-            self.blamed
-                .extend(older.map(|named| (named.source.clone(), named.event_id.clone())));
-        }
-        error.in_step(step)
+    fn blame<'e>(&mut self, events: impl IntoIterator<Item = &'e EventRef>) {
+        let named = events.into_iter().filter_map(|event| self.events.get(event));
+        let older = named.filter(|named| named.is_older);
+        self.blamed
+            .extend(older.map(|named| (named.source.clone(), named.event_id.clone())));
     }
 }
 
-/// Does what is to be done with the rows of some values: counts them, deletes, rewrites, puts off what is too much.
-async fn perform(tx: &mut Tx<'_>, step: &Step, part: &[Course], pass: &Pass<'_>) -> Result<Done, StoreError> {
+/// Does what is to be done with the rows of some values: counts them, deletes, rewrites, puts off what is too much. Where
+/// rows stand in the way, `forbidden` gets the events that must not happen.
+async fn perform(
+    tx: &mut Tx<'_>,
+    step: &Step,
+    part: &[Course],
+    pass: &Pass<'_>,
+    forbidden: &mut Vec<EventRef>,
+) -> Result<Done, StoreError> {
     let most = pass.cascades.max_rows;
     let values: Vec<&str> = part.iter().map(|course| course.value.as_str()).collect();
     let limit = if most == 0 { u64::from(u32::MAX) } else { most + 1 };
     let rows = tx.rows_of(step, &values, limit).await?;
-    let forbidden = part
-        .iter()
-        .zip(&rows)
-        .filter(|(course, _)| course.end == End::Forbidden);
-    let in_the_way: u64 = forbidden.map(|(_, rows)| rows).sum();
+    let mut in_the_way = 0;
+    for (course, rows) in part.iter().zip(&rows) {
+        if course.end == End::Forbidden && *rows > 0 {
+            in_the_way += rows;
+            forbidden.extend(course.events.last());
+        }
+    }
     if in_the_way > 0 {
         return Err(StoreError::Restricted { rows: in_the_way });
     }
@@ -264,21 +305,29 @@ fn put_off(step: &str, course: &Course, events: &BTreeMap<EventRef, Named>) -> O
     })
 }
 
-/// An error that costs an optional step and nothing else; all others are errors of the batch.
-fn borne(error: StoreError, step: &str) -> Result<StoreError, StoreError> {
+/// An error that costs an optional step and nothing else, or that has to be found out about; all others are errors of the
+/// batch.
+fn bearable(error: StoreError, need: Need, is_safe: bool) -> Result<StoreError, StoreError> {
     let fault = failure::fault(&error);
-    let is_the_tables = matches!(error, StoreError::Refused(_)) && fault.is_ours();
-    if fault.alone == Class::Event || is_the_tables {
+    let is_the_tables = need == Need::Optional && matches!(error, StoreError::Refused(_)) && fault.is_ours();
+    if is_safe && (fault.alone == Class::Event || is_the_tables) {
         Ok(error)
     } else {
-        Err(error.in_step(step))
+        Err(error)
     }
+}
+
+/// Whether it is worth while to look for the one that failed: what is wrong with the table is wrong for all, and looking
+/// for what takes too long would take as long again for every cut.
+fn is_one_to_blame(error: &StoreError) -> bool {
+    let fault = failure::fault(error);
+    !fault.is_ours() && !fault.took_too_long()
 }
 
 /// The halves of what failed, if it is more than one that could be to blame; else what it was.
 fn halves(part: Vec<Course>, error: &StoreError) -> Result<[Vec<Course>; 2], Vec<Course>> {
     let mut groups = groups(&part);
-    if groups.len() < 2 || failure::fault(error).is_ours() {
+    if groups.len() < 2 || !is_one_to_blame(error) {
         return Err(part);
     }
     let second: BTreeSet<usize> = groups.split_off(groups.len() / 2).into_iter().flatten().collect();
@@ -335,6 +384,13 @@ mod tests {
         let chain = vec![course("a", Some("b")), course("b", Some("c"))];
         assert!(halves(chain.clone(), &refused).is_err(), "a goes where b comes from");
         let two = vec![course("a", Some("b")), course("d", None)];
+        let slow = StoreError::Refused(crate::store::Refusal {
+            dialect: crate::store::Dialect::Postgres,
+            code: "57014".to_owned(),
+            constraint: None,
+            table: None,
+        });
+        assert!(halves(two.clone(), &slow).is_err(), "each cut would take as long again");
         let [right, left] = halves(two, &refused).expect("two users");
         assert_eq!((left[0].value.as_str(), right[0].value.as_str()), ("a", "d"));
     }
