@@ -43,6 +43,27 @@ pub fn late(stored: &World, new: &World, told: &[Told<'_>]) -> Trail {
     difference.trail
 }
 
+/// Keys, addresses and user names that a person has and had not.
+fn taken(was: Option<&Person>, is: &Person) -> impl Iterator<Item = String> {
+    let (was, is) = (was.map(Glimpse::of), Glimpse::of(is));
+    let had = was
+        .as_ref()
+        .map(|was| (&was.key, was.email.as_ref(), was.username.as_ref()));
+    let (key, email, username) = had.map_or((None, None, None), |(key, email, username)| {
+        (Some(key), email, username)
+    });
+    let taken = [
+        (Some(&is.key), key),
+        (is.email.as_ref(), email),
+        (is.username.as_ref(), username),
+    ];
+    let taken = taken.into_iter().filter(|(now, before)| now != before);
+    taken
+        .filter_map(|(now, _)| now.cloned())
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
 /// The people who are there.
 fn by_row(world: &World) -> BTreeMap<Uuid, &Person> {
     let present = world.persons.values().filter(|person| person.deleted_at.is_none());
@@ -162,8 +183,11 @@ impl<'a> Difference<'a> {
                 self.pass(kind, before, fate, contested);
             }
         }
-        let newcomers = self.are.iter().filter(|(row, _)| !self.were.contains_key(*row));
-        let taken: Vec<String> = newcomers.map(|(_, person)| person.key.clone()).collect();
+        let taken = self
+            .are
+            .iter()
+            .flat_map(|(row, is)| taken(self.were.get(row).copied(), is));
+        let taken: Vec<String> = taken.collect();
         self.trail.taken.extend(taken);
     }
 

@@ -94,7 +94,7 @@ fn rows_under_a_key_that_is_somebody_elses_by_now_are_nobodys() {
     );
     assert_eq!(again.passages, ["4 user_id ada->ben?"]);
     assert_eq!(again.turns, ["4 ada->ben"]);
-    assert_eq!(again.taken, ["ada"]);
+    assert_eq!(again.taken, ["ben", "ada"]);
 }
 
 #[test]
@@ -268,5 +268,28 @@ fn aliases_follow_who_moved_on_even_if_somebody_took_the_key_in_between() {
     );
     assert_eq!(moved.passages, ["6 user_id ada->cid", "5 user_id ben->cid?"]);
     assert_eq!(moved.turns, ["5 ben->cid"]);
-    assert_eq!(moved.taken, ["ben"]);
+    assert_eq!(moved.taken, ["cid", "ben"]);
+}
+
+#[test]
+fn addresses_and_names_that_are_taken_late_are_told_too() {
+    let named = came_late(
+        &[
+            "created ada email=a@x username=a @1",
+            "updated ada phone=1 @5",
+            "updated ada email=b@x username=b @3",
+        ],
+        1,
+    );
+    assert_eq!(named.taken, ["b@x", "b"]);
+    let new = came_late(
+        &[
+            "created ada @1",
+            "renamed ada->ben @5",
+            "created cid email=c@x @2",
+            "renamed ada->cid @3",
+        ],
+        2,
+    );
+    assert!(new.taken.contains(&"c@x".to_owned()), "{:?}", new.taken);
 }
