@@ -49,6 +49,15 @@ pub struct Parked {
     pub next_at: OffsetDateTime,
 }
 
+/// Whose an event is, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// The incarnation of the worker.
+    pub life: Uuid,
+    /// When others may have it.
+    pub until: OffsetDateTime,
+}
+
 /// An event that is this worker's to try.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {
@@ -91,7 +100,7 @@ pub struct Suspicion {
     pub deaths: u32,
 }
 
-/// One small transaction within [`LIMIT`]; whatever goes wrong in it, its connection is not used again.
+/// One small transaction within `LIMIT`; whatever goes wrong in it, its connection is not used again.
 macro_rules! briefly {
     ($store:expr, $inner:ident => $work:expr) => {{
         let mut session = $store.session().await?;
@@ -145,24 +154,49 @@ impl Store {
         briefly!(self, tx => tx.park(events))
     }
 
-    /// Takes the event that is due longest, for as long as `until`: another worker leaves it alone meanwhile. Events that
-    /// were judged and whose type is held back are not due.
+    /// Takes the event that is due longest: until the lease ends, another worker leaves it alone. Events that were judged
+    /// and whose type is held back are not due.
+    ///
+    /// One that another worker has in hand and whose lease ended is doubted first: that worker may be slow, or cut off, and
+    /// has one more lease to renew its own. Only when it does not, it died, and the event is given away.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn claim(&self, now: OffsetDateTime, until: OffsetDateTime) -> Result<Option<Claimed>, StoreError> {
-        briefly!(self, tx => tx.claim(now, until, None))
+    pub async fn claim(&self, now: OffsetDateTime, lease: Lease) -> Result<Option<Claimed>, StoreError> {
+        briefly!(self, tx => tx.claim(now, lease, None))
     }
 
     /// The same with the event of a held type that was tried longest ago.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn claim_held(&self, kind: &str, until: OffsetDateTime) -> Result<Option<Claimed>, StoreError> {
-        briefly!(self, tx => tx.claim(until, until, Some(kind)))
+    pub async fn claim_held(
+        &self,
+        kind: &str,
+        now: OffsetDateTime,
+        lease: Lease,
+    ) -> Result<Option<Claimed>, StoreError> {
+        briefly!(self, tx => tx.claim(now, lease, Some(kind)))
     }
 
-    /// Writes down one more judged failure of a claimed event, unless another worker did.
+    /// Whether events of a held type wait, in somebody's hands or not.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn holds_back(&self, kind: &str) -> Result<bool, StoreError> {
+        briefly!(self, tx => tx.holds_back(kind))
+    }
+
+    /// Keeps a claimed event for longer, unless it was given to another worker.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn renew(&self, message_id: &str, lease: Lease) -> Result<(), StoreError> {
+        briefly!(self, tx => tx.renew(message_id, lease))
+    }
+
+    /// Writes down one more judged failure of a claimed event, unless another worker did. It was tried and nobody died, so
+    /// the deaths before were not its doing.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -170,20 +204,20 @@ impl Store {
         briefly!(self, tx => tx.failed_again(event))
     }
 
-    /// Gives a claimed event back without a judgement.
+    /// Gives an event that this worker claimed back without a judgement: it is due when the lease ends.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn give_back(&self, message_id: &str, next_at: OffsetDateTime) -> Result<(), StoreError> {
-        briefly!(self, tx => tx.give_back(message_id, next_at))
+    pub async fn give_back(&self, message_id: &str, lease: Lease) -> Result<(), StoreError> {
+        briefly!(self, tx => tx.give_back(message_id, lease))
     }
 
-    /// A claimed event that was given back is tried after all, before its claim ends.
+    /// Takes an event that was given back after all; false when another worker was faster.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn take_up(&self, message_id: &str) -> Result<(), StoreError> {
-        briefly!(self, tx => tx.take_up(message_id))
+    pub async fn take_up(&self, message_id: &str, lease: Lease) -> Result<bool, StoreError> {
+        briefly!(self, tx => tx.take_up(message_id, lease))
     }
 
     /// Ends the waiting of an event, with its dead letter if it has one, and what was suspected of it.

@@ -83,7 +83,7 @@ mod failures;
 mod mail;
 
 pub use backfill::{Holding, KnownKey, QueryError, QueryRow, QueryRows};
-pub use failures::{Attempt, Claimed, Duties, Parked, Suspicion, Waiting};
+pub use failures::{Attempt, Claimed, Duties, Lease, Parked, Suspicion, Waiting};
 pub use mail::{Addressee, DueMail, MailEnd, MailKind, MailOrder, MailRecord};
 /// Does the same in a transaction of either. A statement that failed undoes a transaction of PostgreSQL, whatever comes
 /// after it, and leaves one of SQLite as it was: there we remember it ourselves, and commit nothing.

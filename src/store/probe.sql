@@ -69,9 +69,9 @@ FROM @mails WHERE false
 ON CONFLICT (source, event_id, kind) DO NOTHING;
 UPDATE @mails SET next_at = next_at, person = person WHERE false;
 INSERT INTO @retries (message_id, stream, stream_sequence, published_nanos, message, payload, type, attempts, judged,
-    in_hand, deaths, next_at, created_at)
-SELECT message_id, stream, stream_sequence, published_nanos, message, payload, type, attempts, judged, in_hand,
-    deaths, next_at, created_at
+    in_hand, life, held, deaths, next_at, created_at)
+SELECT message_id, stream, stream_sequence, published_nanos, message, payload, type, attempts, judged, in_hand, life,
+    held, deaths, next_at, created_at
 FROM @retries WHERE false
 ON CONFLICT (message_id) DO UPDATE SET next_at = excluded.next_at;
 DELETE FROM @retries WHERE false;

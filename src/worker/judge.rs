@@ -73,20 +73,35 @@ pub(super) async fn judge(tools: Arc<Tools>, message: Arc<Message>, before: Opti
 }
 
 /// No user is left without a record: a creation that fails is tried once more with its minimal fields.
+/// What others are in the way of is no failure of this form either.
 async fn reduced(tools: &Arc<Tools>, message: &Arc<Message>, fault: Fault) -> Judgement {
-    let epoch = tools.brake.epoch();
-    match tools.attempt(vec![Arc::clone(message)], Form::Reduced).await {
-        Some(Ok(settled)) => return ended(tools, settled),
-        Some(Err(error)) => {
-            let second = failure::fault(&error);
-            if second.class == Class::World {
-                tools.brake.hold(epoch, &second);
+    let mut pauses = Pauses::default();
+    let mut contended = 0;
+    while tools.may_begin().await {
+        let epoch = tools.brake.epoch();
+        let error = match tools.attempt(vec![Arc::clone(message)], Form::Reduced).await {
+            Some(Ok(settled)) => return ended(tools, settled),
+            Some(Err(error)) => error,
+            None if tools.shutdown.hard.is_cancelled() => return Judgement::GivenUp,
+            // There is no such form of it.
+            None => return Judgement::Failed(account(&fault), fault.pace),
+        };
+        let second = failure::fault(&error);
+        match second.alone {
+            Class::World => tools.brake.hold(epoch, &second),
+            Class::Contended => {
+                contended += 1;
+                if contended >= CONTENDED_TRIES {
+                    return Judgement::Contended(second);
+                }
+                if !pauses.wait(&tools.shutdown).await {
+                    return Judgement::GivenUp;
+                }
             }
+            Class::Event => return Judgement::Failed(account(&fault), fault.pace),
         }
-        None if tools.shutdown.hard.is_cancelled() => return Judgement::GivenUp,
-        None => {}
     }
-    Judgement::Failed(account(&fault), fault.pace)
+    Judgement::GivenUp
 }
 
 fn ended(tools: &Tools, settled: Vec<Settled>) -> Judgement {

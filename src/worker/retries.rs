@@ -1,6 +1,6 @@
 //! Events that wait for their next try, in the table `retries` and acknowledged: so bad ones take no room from good ones,
-//! memory stays flat, and a restart forgets no attempt. Any worker tries them, one at a time; each is a worker's own for a
-//! while.
+//! memory stays flat, and a restart forgets no attempt. Any worker tries them, one at a time; each is a worker's own as long
+//! as it says so.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use super::judge::{Judgement, judge};
 use super::message::Message;
 use super::settle::{Flow, Sentence, sentence};
 use super::suspects;
-use super::switch::Change;
+use super::switch::{Change, ended_well};
 use super::tools::{Tools, Turn};
 use crate::apply::Settled;
 use crate::clock;
 use crate::domain::{Kind, Reason};
 use crate::failure::{Fault, Pace};
-use crate::store::{Attempt, Claimed, Duties, Letter, Parked};
+use crate::store::{Attempt, Claimed, Duties, Lease, Letter, Parked};
 
 /// How often somebody looks whether an event is due.
 const POLL: Duration = Duration::from_millis(500);
@@ -67,13 +67,11 @@ impl Tools {
 
     /// Tells the kill switch of events that ended well.
     pub(super) async fn passed(&self, messages: &[Arc<Message>], settled: &[Settled]) {
-        let mut counts = [0_usize; Kind::ALL.len()];
-        for (message, _) in messages.iter().zip(settled) {
-            if let Some(kind) = message.kind() {
-                counts[usize::from(kind.rank())] += 1;
-            }
-        }
-        for (kind, count) in Kind::ALL.into_iter().zip(counts).filter(|(_, count)| *count > 0) {
+        let endings = messages
+            .iter()
+            .map(|message| message.kind())
+            .zip(settled.iter().copied());
+        for (kind, count) in ended_well(endings) {
             if self.switch.passed(kind, count) == Change::Free {
                 self.free(kind, "few of its latest events fail").await;
             }
@@ -161,19 +159,69 @@ async fn round(tools: &Arc<Tools>, stop: &CancellationToken) -> Option<()> {
         if !retry {
             return Some(());
         }
-        let until = now + lease(tools);
         // Before the claim: what waits for its turn must not look as if it were tried.
         let turn = tools.shared_turn().await;
-        if let Some(claimed) = tools.persist(|| store.claim(now, until)).await? {
-            try_again(tools, claimed, turn).await?;
+        if let Some(claimed) = tools.persist(|| store.claim(now, tools.lease())).await? {
+            let id = claimed.parked.message_id.clone();
+            if try_again(tools, claimed, turn).await.is_none() {
+                tools.hand_back(&id).await;
+                return None;
+            }
         }
     }
     None
 }
 
-/// Long enough for a try, short enough that the death of a worker delays nothing for long.
-fn lease(tools: &Tools) -> Duration {
-    (2 * tools.settings.ack_wait).max(Duration::from_secs(4))
+impl Tools {
+    /// How long what is claimed is ours without a word from us: short enough that our death delays nothing for long.
+    fn lease_time(&self) -> Duration {
+        (2 * self.settings.ack_wait).max(Duration::from_secs(4))
+    }
+
+    fn lease(&self) -> Lease {
+        self.lease_until(clock::now() + self.lease_time())
+    }
+
+    fn lease_until(&self, until: OffsetDateTime) -> Lease {
+        Lease { life: self.life, until }
+    }
+
+    /// Judges what is claimed, and keeps it for as long as that takes: a slow try and a brake that holds are no death.
+    async fn judge_claimed(self: &Arc<Self>, id: &str, message: &Arc<Message>) -> Judgement {
+        let every = self.lease_time() / 4;
+        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut judging = std::pin::pin!(judge(Arc::clone(self), Arc::clone(message), None));
+        let mut renewal: Option<tokio::task::JoinHandle<()>> = None;
+        loop {
+            tokio::select! {
+                biased;
+                judgement = &mut judging => return judgement,
+                _ = ticks.tick() => {}
+            }
+            // Beside the judgement and past the brake, one at a time: the database may be slow, or away.
+            if renewal.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
+                let (store, id, lease) = (self.applier.store.clone(), id.to_owned(), self.lease());
+                renewal = Some(tokio::spawn(async move {
+                    if let Err(error) = store.renew(&id, lease).await {
+                        tracing::debug!(%error, "the claim of an event is not renewed yet");
+                    }
+                }));
+            }
+        }
+    }
+
+    /// Gives what is claimed back because we are stopped, brake or not: what is left in hand looks like a death.
+    async fn hand_back(&self, id: &str) {
+        let given = tokio::select! {
+            biased;
+            given = self.applier.store.give_back(id, self.lease_until(clock::now())) => given,
+            () = self.shutdown.hard.cancelled() => return,
+        };
+        if let Err(error) = given {
+            tracing::debug!(%error, "a claimed event is not given back, it is tried again when its lease ends");
+        }
+    }
 }
 
 /// Tries one event of a type that is held back: if it succeeds, the type is free.
@@ -186,15 +234,17 @@ async fn probe_held(tools: &Arc<Tools>, now: OffsetDateTime) -> Option<()> {
     let Some(kind) = Kind::from_name(&name) else {
         return Some(());
     };
-    let until = now + lease(tools);
     let _turn = tools.shared_turn().await;
-    let Some(claimed) = tools.persist(|| store.claim_held(&name, until)).await? else {
-        tools.free(kind, "nothing of it waits").await;
+    let Some(claimed) = tools.persist(|| store.claim_held(&name, now, tools.lease())).await? else {
+        // Others may have the last of it in hand.
+        if !tools.persist(|| store.holds_back(&name)).await? {
+            tools.free(kind, "nothing of it waits").await;
+        }
         return Some(());
     };
     let id = claimed.parked.message_id.clone();
     let message = Arc::new(Message::parked(claimed.parked));
-    match judge(Arc::clone(tools), Arc::clone(&message), None).await {
+    match tools.judge_claimed(&id, &message).await {
         Judgement::Settled(settled) => {
             tools.persist(|| store.conclude(&id, None)).await?;
             tools.report([&message], &[settled]);
@@ -202,10 +252,10 @@ async fn probe_held(tools: &Arc<Tools>, now: OffsetDateTime) -> Option<()> {
         }
         // The next probe is for another one: who waits longest comes first.
         Judgement::Failed(..) | Judgement::Contended(_) => {
-            tools.persist(|| store.give_back(&id, next)).await?;
+            tools.persist(|| store.give_back(&id, tools.lease_until(next))).await?;
         }
         Judgement::GivenUp => {
-            let _ = tools.persist(|| store.give_back(&id, now)).await;
+            tools.hand_back(&id).await;
             return None;
         }
     }
@@ -226,10 +276,14 @@ async fn try_again(tools: &Arc<Tools>, claimed: Claimed, turn: Turn) -> Option<(
         turn
     } else {
         // A worker died with it in hand, and maybe of it: it is in nobody's hands until nothing else is tried.
-        tools.persist(|| store.give_back(&id, waiting.next_at)).await?;
+        tools
+            .persist(|| store.give_back(&id, tools.lease_until(waiting.next_at)))
+            .await?;
         drop(turn);
         let alone = tools.turn_alone().await;
-        tools.persist(|| store.take_up(&id)).await?;
+        if !tools.persist(|| store.take_up(&id, tools.lease())).await? {
+            return Some(());
+        }
         alone
     };
     if suspects::is_fatal(deaths) {
@@ -237,7 +291,7 @@ async fn try_again(tools: &Arc<Tools>, claimed: Claimed, turn: Turn) -> Option<(
         tools.report([&message], &[settled]);
         return Some(());
     }
-    let (attempt, pace) = match judge(Arc::clone(tools), Arc::clone(&message), None).await {
+    let (attempt, pace) = match tools.judge_claimed(&id, &message).await {
         Judgement::Settled(settled) => {
             tools.persist(|| store.conclude(&id, None)).await?;
             tools.report([&message], &[settled]);
@@ -251,13 +305,9 @@ async fn try_again(tools: &Arc<Tools>, claimed: Claimed, turn: Turn) -> Option<(
         Judgement::Contended(fault) => {
             note_aside(&message, &fault);
             let next = clock::now() + aside(&fault);
-            return tools.persist(|| store.give_back(&id, next)).await;
+            return tools.persist(|| store.give_back(&id, tools.lease_until(next))).await;
         }
-        Judgement::GivenUp => {
-            let now = clock::now();
-            let _ = tools.persist(|| store.give_back(&id, now)).await;
-            return None;
-        }
+        Judgement::GivenUp => return None,
     };
     if waiting.attempts.is_empty() {
         tools.failed(&message).await?;
@@ -278,7 +328,7 @@ async fn try_again(tools: &Arc<Tools>, claimed: Claimed, turn: Turn) -> Option<(
         }
         Sentence::Hold(pause) => {
             let next = clock::now() + pause;
-            tools.persist(|| store.give_back(&id, next)).await
+            tools.persist(|| store.give_back(&id, tools.lease_until(next))).await
         }
     }
 }

@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
-use crate::domain::Kind;
+use crate::apply::Settled;
+use crate::domain::{Kind, Reason};
 
 /// How many of the latest events of a type are looked at.
 const WINDOW: usize = 100;
@@ -124,9 +125,38 @@ impl KillSwitch {
     }
 }
 
+/// How many of these endings are good ones, by type. What was buried because it failed again and again was told before.
+pub(super) fn ended_well(endings: impl Iterator<Item = (Option<Kind>, Settled)>) -> Vec<(Kind, usize)> {
+    let mut counts = [0_usize; Kind::ALL.len()];
+    for (kind, settled) in endings {
+        if let Some(kind) = kind.filter(|_| settled != Settled::Dead(Reason::Exhausted)) {
+            counts[usize::from(kind.rank())] += 1;
+        }
+    }
+    let counts = Kind::ALL.into_iter().zip(counts);
+    counts.filter(|(_, count)| *count > 0).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_buried_after_its_last_attempt_did_not_end_well() {
+        let (created, updated) = (Some(Kind::Created), Some(Kind::Updated));
+        let endings = [
+            (created, Settled::Applied(None)),
+            (updated, Settled::Dead(Reason::Exhausted)),
+            (created, Settled::Rejected(Reason::KeyTaken)),
+            (updated, Settled::Duplicate),
+            (created, Settled::Dead(Reason::Exhausted)),
+            (None, Settled::Dead(Reason::Undecodable)),
+        ];
+        assert_eq!(
+            ended_well(endings.into_iter()),
+            [(Kind::Created, 2), (Kind::Updated, 1)]
+        );
+    }
 
     /// Plays endings: a number of good ones, or `!` and a number of bad ones; returns what changed, with its place.
     fn play(switch: &KillSwitch, endings: &[&str]) -> Vec<(usize, Change)> {

@@ -10,11 +10,14 @@ CREATE TABLE @retries (
     attempts text NOT NULL DEFAULT '[]',
     judged integer NOT NULL DEFAULT 0,
     in_hand boolean NOT NULL DEFAULT false,
+    life uuid,
+    held boolean NOT NULL DEFAULT false,
     deaths integer NOT NULL DEFAULT 0,
     next_at timestamptz NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX retries_next_at ON @retries (next_at);
+CREATE INDEX retries_next_at ON @retries (next_at) WHERE NOT held;
+CREATE INDEX retries_held ON @retries (type, next_at) WHERE held;
 CREATE INDEX retries_stream_sequence ON @retries (stream_sequence);
 
 -- Types of event that are no longer buried: too many of them fail.

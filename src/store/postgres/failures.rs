@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use sqlx::postgres::PgRow;
-use sqlx::{Executor as _, Row as _};
+use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 use time::OffsetDateTime;
 
-use super::super::failures::{Claimed, Duties, PROBE, Parked, Suspicion, Waiting};
+use super::super::failures::{Claimed, Duties, Lease, PROBE, Parked, Suspicion, Waiting};
 use super::super::{Letter, StoreError, columns};
 use super::Tx;
 
@@ -29,10 +29,13 @@ impl Tx<'_> {
             .map(|event| columns::json(&event.attempts))
             .collect::<Result<_, _>>()?;
         let sql = self.sql(
-            "INSERT INTO @retries (message_id, stream, stream_sequence, published_nanos, message, payload, type, \
-             attempts, judged, next_at) \
-             SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::bytea[], \
-             $7::text[], $8::text[], $9::int[], $10::timestamptz[]) ON CONFLICT (message_id) DO NOTHING",
+            "WITH h AS (SELECT type FROM @holds FOR KEY SHARE) \
+             INSERT INTO @retries (message_id, stream, stream_sequence, published_nanos, message, payload, type, \
+             attempts, judged, next_at, held) \
+             SELECT u.*, u.judged > 0 AND EXISTS (SELECT 1 FROM h WHERE h.type = u.type) \
+             FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::bytea[], \
+             $7::text[], $8::text[], $9::int[], $10::timestamptz[]) AS u (message_id, stream, stream_sequence, \
+             published_nanos, message, payload, type, attempts, judged, next_at) ON CONFLICT (message_id) DO NOTHING",
         );
         sqlx::query(sql)
             .bind(events.iter().map(|event| event.message_id.as_str()).collect::<Vec<_>>())
@@ -63,67 +66,82 @@ impl Tx<'_> {
     pub(in super::super) async fn claim(
         &mut self,
         now: OffsetDateTime,
-        until: OffsetDateTime,
+        lease: Lease,
         kind: Option<&str>,
     ) -> Result<Option<Claimed>, StoreError> {
-        // With a type: what was judged of it, however long it still has to wait. Without: what is due and not held.
+        // With a type: what is held of it, however long it still has to wait. Without: what is due and not held.
         let which = match kind {
-            Some(_) => "r.type = $3 AND r.judged > 0 AND $1::timestamptz IS NOT NULL",
-            None => {
-                "r.next_at <= $1 AND $3::text IS NULL AND (r.judged = 0 \
-                 OR NOT EXISTS (SELECT 1 FROM @holds h WHERE h.type = r.type))"
-            }
+            Some(_) => "r.held AND r.type = $4 AND (NOT r.in_hand OR r.next_at <= $1)",
+            None => "NOT r.held AND r.next_at <= $1 AND $4::text IS NULL",
         };
+        // What somebody else has in hand is doubted: it is nobody's for a lease. Doubted it still was: that was a death.
         let sql = self.sql(&format!(
-            "UPDATE @retries t SET next_at = $2, deaths = t.deaths + t.in_hand::int, in_hand = true \
+            "UPDATE @retries t SET next_at = $2, deaths = t.deaths + (t.in_hand AND t.life IS NULL)::int, \
+             life = CASE WHEN t.in_hand AND t.life <> $3 THEN NULL ELSE $3 END, in_hand = true \
              FROM (SELECT r.message_id FROM @retries r WHERE {which} ORDER BY r.next_at LIMIT 1 \
              FOR UPDATE OF r SKIP LOCKED) c WHERE t.message_id = c.message_id \
              RETURNING t.message_id, t.stream, t.stream_sequence, t.published_nanos, t.message, t.payload, t.type, \
-             t.attempts, t.next_at, t.deaths"
+             t.attempts, t.next_at, t.deaths, t.life IS NOT NULL"
         ));
         let row = sqlx::query(sql)
             .bind(now)
-            .bind(until)
+            .bind(lease.until)
+            .bind(lease.life)
             .bind(kind)
             .fetch_optional(&mut *self.inner)
             .await?;
-        row.as_ref().map(claimed).transpose()
+        let claimed = row.as_ref().map(claimed).transpose()?;
+        Ok(claimed.flatten())
+    }
+
+    pub(in super::super) async fn holds_back(&mut self, kind: &str) -> Result<bool, StoreError> {
+        let sql = self.sql("SELECT EXISTS (SELECT 1 FROM @retries r WHERE r.held AND r.type = $1)");
+        Ok(sqlx::query_scalar(sql).bind(kind).fetch_one(&mut *self.inner).await?)
+    }
+
+    pub(in super::super) async fn renew(&mut self, message_id: &str, lease: Lease) -> Result<(), StoreError> {
+        let sql = self.sql(
+            "UPDATE @retries SET next_at = $3, life = $2 WHERE message_id = $1 AND in_hand \
+             AND (life IS NULL OR life = $2)",
+        );
+        self.lease(sql, message_id, lease).await.map(drop)
     }
 
     pub(in super::super) async fn failed_again(&mut self, event: &Parked) -> Result<(), StoreError> {
         let judged = event.attempts.len() as i32;
         let sql = self.sql(
-            "UPDATE @retries SET attempts = $2, judged = $3, next_at = $4, in_hand = false \
-             WHERE message_id = $1 AND judged = $3 - 1",
+            "WITH h AS (SELECT type FROM @holds WHERE type = $5 FOR KEY SHARE) \
+             UPDATE @retries SET attempts = $2, judged = $3, next_at = $4, in_hand = false, life = NULL, deaths = 0, \
+             held = EXISTS (SELECT 1 FROM h) WHERE message_id = $1 AND judged = $3 - 1",
         );
         sqlx::query(sql)
             .bind(&event.message_id)
             .bind(columns::json(&event.attempts)?)
             .bind(judged)
             .bind(event.next_at)
+            .bind(&event.kind)
             .execute(&mut *self.inner)
             .await?;
         Ok(())
     }
 
-    pub(in super::super) async fn give_back(
-        &mut self,
-        message_id: &str,
-        next_at: OffsetDateTime,
-    ) -> Result<(), StoreError> {
-        let sql = self.sql("UPDATE @retries SET next_at = $2, in_hand = false WHERE message_id = $1");
-        sqlx::query(sql)
-            .bind(message_id)
-            .bind(next_at)
-            .execute(&mut *self.inner)
-            .await?;
-        Ok(())
+    pub(in super::super) async fn give_back(&mut self, message_id: &str, lease: Lease) -> Result<(), StoreError> {
+        let sql = self.sql(
+            "UPDATE @retries SET next_at = $3, in_hand = false, life = NULL WHERE message_id = $1 \
+             AND (life IS NULL OR life = $2)",
+        );
+        self.lease(sql, message_id, lease).await.map(drop)
     }
 
-    pub(in super::super) async fn take_up(&mut self, message_id: &str) -> Result<(), StoreError> {
-        let sql = self.sql("UPDATE @retries SET in_hand = true WHERE message_id = $1");
-        sqlx::query(sql).bind(message_id).execute(&mut *self.inner).await?;
-        Ok(())
+    pub(in super::super) async fn take_up(&mut self, message_id: &str, lease: Lease) -> Result<bool, StoreError> {
+        let sql = self
+            .sql("UPDATE @retries SET next_at = $3, in_hand = true, life = $2 WHERE message_id = $1 AND NOT in_hand");
+        Ok(self.lease(sql, message_id, lease).await? > 0)
+    }
+
+    async fn lease(&mut self, sql: AssertSqlSafe<String>, id: &str, lease: Lease) -> Result<u64, StoreError> {
+        let query = sqlx::query(sql).bind(id).bind(lease.life).bind(lease.until);
+        Ok(query.execute(&mut *self.inner).await?.rows_affected())
     }
 
     pub(in super::super) async fn conclude(
@@ -145,9 +163,7 @@ impl Tx<'_> {
     }
 
     pub(in super::super) async fn waiting(&mut self) -> Result<Waiting, StoreError> {
-        let sql = self.sql(
-            "SELECT count(*), count(h.type) FROM @retries r LEFT JOIN @holds h ON h.type = r.type AND r.judged > 0",
-        );
+        let sql = self.sql("SELECT count(*), count(*) FILTER (WHERE r.held) FROM @retries r");
         let row = sqlx::query(sql).fetch_one(&mut *self.inner).await?;
         let (all, held): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
         Ok(Waiting {
@@ -180,8 +196,7 @@ impl Tx<'_> {
         let holds = sqlx::query_scalar(sql).fetch_all(&mut *self.inner).await?;
         let sql = self.sql(
             "SELECT EXISTS (SELECT 1 FROM @holds h WHERE h.probe_at <= $1), \
-             EXISTS (SELECT 1 FROM @retries r WHERE r.next_at <= $1 AND (r.judged = 0 \
-             OR NOT EXISTS (SELECT 1 FROM @holds h WHERE h.type = r.type)))",
+             EXISTS (SELECT 1 FROM @retries r WHERE NOT r.held AND r.next_at <= $1)",
         );
         let row = sqlx::query(sql).bind(now).fetch_one(&mut *self.inner).await?;
         Ok(Duties {
@@ -198,6 +213,8 @@ impl Tx<'_> {
             .bind(probe_at)
             .execute(&mut *self.inner)
             .await?;
+        let sql = self.sql("UPDATE @retries SET held = true WHERE type = $1 AND judged > 0 AND NOT held");
+        sqlx::query(sql).bind(kind).execute(&mut *self.inner).await?;
         Ok(())
     }
 
@@ -208,7 +225,7 @@ impl Tx<'_> {
     ) -> Result<Option<String>, StoreError> {
         let sql = self.sql(
             "UPDATE @holds t SET probe_at = $2 FROM (SELECT h.type FROM @holds h WHERE h.probe_at <= $1 \
-             ORDER BY h.probe_at LIMIT 1 FOR UPDATE OF h SKIP LOCKED) c WHERE t.type = c.type RETURNING t.type",
+             ORDER BY h.probe_at LIMIT 1 FOR NO KEY UPDATE OF h SKIP LOCKED) c WHERE t.type = c.type RETURNING t.type",
         );
         Ok(sqlx::query_scalar(sql)
             .bind(now)
@@ -220,7 +237,10 @@ impl Tx<'_> {
     pub(in super::super) async fn free(&mut self, kind: &str, now: OffsetDateTime) -> Result<(), StoreError> {
         let sql = self.sql("DELETE FROM @holds WHERE type = $1");
         sqlx::query(sql).bind(kind).execute(&mut *self.inner).await?;
-        let sql = self.sql("UPDATE @retries SET next_at = $2 WHERE type = $1 AND next_at > $2 AND NOT in_hand");
+        let sql = self.sql(
+            "UPDATE @retries SET held = false, next_at = CASE WHEN in_hand THEN next_at ELSE least(next_at, $2) END \
+             WHERE type = $1 AND (held OR (next_at > $2 AND NOT in_hand))",
+        );
         sqlx::query(sql).bind(kind).bind(now).execute(&mut *self.inner).await?;
         Ok(())
     }
@@ -267,10 +287,14 @@ impl Tx<'_> {
     }
 }
 
-fn claimed(row: &PgRow) -> Result<Claimed, StoreError> {
+/// What was claimed; nothing where it is only doubted.
+fn claimed(row: &PgRow) -> Result<Option<Claimed>, StoreError> {
+    if !row.try_get::<bool, _>(10)? {
+        return Ok(None);
+    }
     let (sequence, nanos, deaths): (i64, i64, i32) = (row.try_get(2)?, row.try_get(3)?, row.try_get(9)?);
     let (subject, headers) = columns::message_of(row.try_get(4)?)?;
-    Ok(Claimed {
+    Ok(Some(Claimed {
         parked: Parked {
             message_id: row.try_get(0)?,
             stream: row.try_get(1)?,
@@ -284,5 +308,5 @@ fn claimed(row: &PgRow) -> Result<Claimed, StoreError> {
             next_at: row.try_get(8)?,
         },
         deaths: deaths as u32,
-    })
+    }))
 }

@@ -10,11 +10,14 @@ CREATE TABLE @retries (
     attempts TEXT NOT NULL DEFAULT '[]',
     judged INTEGER NOT NULL DEFAULT 0,
     in_hand INTEGER NOT NULL DEFAULT 0,
+    life TEXT,
+    held INTEGER NOT NULL DEFAULT 0,
     deaths INTEGER NOT NULL DEFAULT 0,
     next_at TEXT NOT NULL,
     created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z'))
 );
-CREATE INDEX @retries_next_at ON @retries (next_at);
+CREATE INDEX @retries_next_at ON @retries (next_at) WHERE held = 0;
+CREATE INDEX @retries_held ON @retries (type, next_at) WHERE held = 1;
 CREATE INDEX @retries_stream_sequence ON @retries (stream_sequence);
 
 -- Types of event that are no longer buried: too many of them fail.

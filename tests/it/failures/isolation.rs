@@ -135,6 +135,33 @@ async fn a_creation_is_applied_with_its_minimal_fields(base: Base) -> Result<()>
     Ok(())
 }
 
+/// The reduced form is refused twice because others are in the way: that is no failure, and nobody is left without a record.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reduced_creation_that_is_contended_is_tried_again() -> Result<()> {
+    let mut deployment = Deployment::around(Base::fresh(Which::Postgres).await?).await?;
+    deployment.set("ROLLCALL__WORKER__MAX_ATTEMPTS", "1");
+    refuse_bad_phones(&deployment.base).await?;
+    deployment
+        .base
+        .script(
+            "CREATE SEQUENCE tries; CREATE FUNCTION busy() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN \
+             IF NEW.phone IS NULL AND nextval(''tries'') <= 2 THEN RAISE EXCEPTION ''busy'' USING ERRCODE = ''40001''; \
+             END IF; RETURN NEW; END'; \
+             CREATE TRIGGER busy BEFORE INSERT ON @profiles FOR EACH ROW EXECUTE FUNCTION busy()",
+        )
+        .await?;
+    let data = json!({"user_id": "ada", "full_name": "Ada", "phone": "bad"});
+    deployment.publish(&[cloud_event("created", "c", 1, &data)]).await?;
+    let counts = deployment.drain().await?;
+    assert_eq!(counts["dead"], json!({}), "{counts}");
+    assert_eq!(deployment.base.line(&["reduced"], "@ledger").await?, "1");
+    assert_eq!(
+        deployment.base.line(&["user_id", "full_name"], "@profiles").await?,
+        "ada Ada"
+    );
+    Ok(())
+}
+
 async fn many_bad_events_never_stop_good_ones(base: Base) -> Result<()> {
     let mut deployment = Deployment::around(base).await?;
     deployment.set("ROLLCALL__WORKER__KILL_SWITCH", "1.0");
