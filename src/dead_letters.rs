@@ -140,7 +140,7 @@ impl Undertaker {
         }
     }
 
-    /// One letter per message, however often it is delivered. The time tells a stream from its successor of the same name.
+    /// One row per message, however often it is delivered. The time tells a stream from its successor of the same name.
     pub fn message_id(&self, sequence: u64, published: OffsetDateTime) -> String {
         // In microseconds, because that is what the ledger keeps of it.
         let micros = published.unix_timestamp_nanos() / 1_000;
@@ -181,6 +181,15 @@ impl Undertaker {
             .map(|(name, value)| (format!("{OURS}{name}"), value))
             .collect()
     }
+}
+
+/// Of a published letter: what its message is called in our tables. The broker knows it with its reason, see
+/// [`Letter::published_id`].
+pub fn message_id_of(headers: &[(String, String)]) -> Option<&str> {
+    let id = header(headers, "nats-msg-id")?;
+    let reason = our_header(headers, "Reason").unwrap_or_default();
+    let plain = id.strip_suffix(reason).and_then(|id| id.strip_suffix(':'));
+    Some(plain.unwrap_or(id))
 }
 
 /// Commands to JetStream must not be obeyed again, nobody else writes our headers, and what breaks the protocol would

@@ -6,7 +6,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{print_json, say};
 use crate::config::Config;
-use crate::dead_letters::{header, our_header};
+use crate::dead_letters::{message_id_of, our_header};
 use crate::domain::Reason;
 use crate::jetstream::{self, StoredMessage};
 use crate::store::Store;
@@ -114,7 +114,7 @@ fn letter(message: &StoredMessage) -> Letter {
         error: ours("error"),
         time: ours("last-attempt").unwrap_or_else(|| message.published.format(&Rfc3339).unwrap_or_default()),
         resolved: None,
-        message_id: header(&message.headers, "nats-msg-id").map(str::to_owned),
+        message_id: message_id_of(&message.headers).map(str::to_owned),
         reason,
     }
 }

@@ -103,7 +103,7 @@ pub struct Changed {
 /// A dead letter, to be published by the relay.
 #[derive(Debug, Clone)]
 pub struct Letter {
-    /// Deterministic: the same letter is never sent twice.
+    /// Deterministic: one row per message.
     pub message_id: String,
     /// Why it is dead.
     pub reason: Reason,
@@ -119,6 +119,14 @@ pub struct Letter {
     pub headers: Vec<(String, String)>,
     /// And this payload.
     pub payload: Vec<u8>,
+}
+
+impl Letter {
+    /// Under which message id it is published: the same letter is never sent twice, and one with another reason is another
+    /// letter for the broker, which drops what it knows already.
+    pub fn published_id(&self) -> String {
+        format!("{}:{}", self.message_id, self.reason.name())
+    }
 }
 
 /// What others are told of a profile, to be published by the relay.

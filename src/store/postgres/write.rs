@@ -261,9 +261,9 @@ impl Tx<'_> {
         let ids = column!(letters, letter => letter.message_id.as_str());
         let sql = self.sql(
             "INSERT INTO @outbox (message_id, subject, headers, payload) \
-             SELECT u.id, u.subject, u.headers, u.payload \
-             FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::text[]) \
-             AS u (id, subject, headers, payload, reason) \
+             SELECT u.published_id, u.subject, u.headers, u.payload \
+             FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::text[]) \
+             AS u (id, subject, headers, payload, reason, published_id) \
              WHERE NOT EXISTS (SELECT 1 FROM @dead_letters d WHERE d.message_id = u.id AND d.reason = u.reason) \
              ON CONFLICT (message_id) DO NOTHING",
         );
@@ -273,6 +273,7 @@ impl Tx<'_> {
             .bind(try_column!(letters, letter => columns::headers_text(&letter.headers)))
             .bind(column!(letters, letter => letter.payload.as_slice()))
             .bind(column!(letters, letter => letter.reason.name()))
+            .bind(column!(letters, letter => letter.published_id()))
             .execute(&mut *self.inner)
             .await?;
         let sql = self.sql(

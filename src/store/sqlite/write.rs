@@ -122,11 +122,11 @@ impl Tx<'_> {
         self.run(sql, ids, |id| Ok(json!(id))).await.map(|_| ())
     }
 
-    /// A letter that was written before is not sent again; if it was resolved since, it is open again.
+    /// A letter that was written before for the same reason is not sent again; if it was resolved since, it is open again.
     pub(super) async fn save_letters(&mut self, letters: &[Letter]) -> Result<(), StoreError> {
         self.run(
             "INSERT INTO @outbox (message_id, subject, headers, payload) \
-             SELECT u.value ->> 0, u.value ->> 1, u.value ->> 2, unhex(u.value ->> 3) FROM json_each(?1) AS u \
+             SELECT u.value ->> 5, u.value ->> 1, u.value ->> 2, unhex(u.value ->> 3) FROM json_each(?1) AS u \
              WHERE NOT EXISTS (SELECT 1 FROM @dead_letters d WHERE d.message_id = u.value ->> 0 \
              AND d.reason = u.value ->> 4) \
              ON CONFLICT (message_id) DO NOTHING",
@@ -138,7 +138,8 @@ impl Tx<'_> {
                     letter.subject,
                     headers,
                     hex(&letter.payload),
-                    letter.reason.name()
+                    letter.reason.name(),
+                    letter.published_id()
                 ]))
             },
         )

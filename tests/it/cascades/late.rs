@@ -12,6 +12,7 @@ on_both!(
     a_late_deletion_comes_too_late_for_a_cascade,
     an_older_event_that_applies_at_last_is_followed,
     an_older_event_whose_required_step_fails_is_rejected,
+    an_older_event_is_not_to_blame_for_another,
 );
 
 async fn a_late_rename_is_followed(base: Base) -> Result<()> {
@@ -131,6 +132,10 @@ async fn an_older_event_whose_required_step_fails_is_rejected(base: Base) -> Res
     let open = "@dead_letters WHERE event_id = '4' AND resolved_at IS NULL";
     assert_eq!(base.line(&["reason"], open).await?, "cascade_failed");
     assert_eq!(users(&base, "permissions").await?, "1 a");
+    // Both letters are sent, the one of before and the one that tells the new reason.
+    let letters = base.lines(&["message_id"], "@outbox").await?;
+    let reasons: Vec<&str> = letters.iter().filter_map(|id| id.rsplit(':').next()).collect();
+    assert_eq!(reasons, ["cascade_failed", "key_taken"], "{letters:?}");
     // It stays so in every later fold.
     stream.say("updated", "5", 2, json!({"user_id": "a", "full_name": "A"}));
     apply(&applier, &stream.messages[4..]).await?;
@@ -139,5 +144,35 @@ async fn an_older_event_whose_required_step_fails_is_rejected(base: Base) -> Res
         "rejected cascade_failed"
     );
     assert_eq!(base.line(&["user_id", "full_name"], "@profiles").await?, "a A");
+    Ok(())
+}
+
+/// A late deletion makes two older renames apply; the table of audit rows refuses one of them.
+async fn an_older_event_is_not_to_blame_for_another(base: Base) -> Result<()> {
+    base.execute("CREATE TABLE versions (docname varchar(80) NOT NULL CHECK (docname <> 'm'))")
+        .await?;
+    let lines = "[[audit]]\ntable = \"versions\"\ncolumns = { docname = \"{old_user_id}\" }\n";
+    let applier = applier(&base, lines).await?;
+    let mut stream = Stream::new();
+    stream
+        .say("created", "1", 1, json!({"user_id": "a"}))
+        .say("created", "2", 1, json!({"user_id": "b"}))
+        .say("created", "m", 1, json!({"user_id": "m"}))
+        .say("renamed", "4", 4, json!({"user_id": "a", "new_user_id": "b"}))
+        .say("renamed", "5", 5, json!({"user_id": "m", "new_user_id": "a"}))
+        .say("deleted", "3", 3, json!({"user_id": "b"}));
+    let settled = apply_cut(&applier, &stream, 1).await?;
+    assert_eq!(
+        said(&settled)[3..],
+        ["rejected key_taken", "rejected key_taken", "applied"]
+    );
+    let outcomes = base
+        .lines(
+            &["event_id", "outcome", "reason"],
+            "@ledger WHERE event_id IN ('3', '4', '5')",
+        )
+        .await?;
+    assert_eq!(outcomes, ["3 applied -", "4 applied -", "5 rejected cascade_failed"]);
+    assert_eq!(base.lines(&["docname"], "versions").await?, ["a", "b"]);
     Ok(())
 }

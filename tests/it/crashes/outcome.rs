@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::deployment::{Deployment, header};
+use crate::deployment::Deployment;
 use crate::world::{Base, Tables, Which, differing};
 
 /// Everything that runs over the same events must agree on.
@@ -83,7 +83,7 @@ pub(super) async fn nothing_twice(deployment: &Deployment, events: usize) -> Res
     let letters = deployment.dead_letters().await?;
     let mut sent: Vec<&str> = letters
         .iter()
-        .filter_map(|letter| header(letter, "Nats-Msg-Id"))
+        .filter_map(|letter| rollcall::dead_letters::message_id_of(&letter.headers))
         .collect();
     sent.sort_unstable();
     let written = base.lines(&["message_id"], "@dead_letters").await?;
