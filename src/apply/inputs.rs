@@ -11,7 +11,7 @@ use super::Applier;
 use super::decide::Batch;
 use super::late::history_of;
 use super::load::Loaded;
-use crate::domain::{Answer, Asked, CustomerPlace, Entry, Found, Inputs, Plan, Question, World};
+use crate::domain::{Answer, Asked, CustomerPlace, Entry, EventRef, Found, Inputs, Plan, Question, World};
 use crate::store::{CustomerSource, MadeCustomer, StoreError, Tx};
 
 /// Names new customers.
@@ -68,7 +68,16 @@ impl Applier {
             parts.push(Part { world, entries });
             origins.push(origin);
         }
-        let asked = answer(tx, source, &mut parts, mint).await?;
+        let mut asked = answer(tx, source, &mut parts, mint).await?;
+        // Between the answer and a late fold that makes use of it again, others may have got what was found.
+        while source.place == CustomerPlace::Own && !parts[1..].is_empty() {
+            let lost = lost(tx, plan, loaded, &mut parts).await?;
+            if lost.is_empty() {
+                break;
+            }
+            asked.extend(lost);
+            asked.extend(answer(tx, source, &mut parts, mint).await?);
+        }
         for (part, place) in asked {
             let inputs = std::mem::take(&mut parts[part].entries[place].event.inputs);
             match part.checked_sub(1) {
@@ -83,6 +92,52 @@ impl Applier {
         }
         Ok(())
     }
+}
+
+/// Takes the answers back that led to rows which are another user's by now: for these events it is as if there had been
+/// none. Returns part and place of each.
+async fn lost(
+    tx: &mut Tx<'_>,
+    plan: &Plan,
+    loaded: &Loaded,
+    parts: &mut [Part],
+) -> Result<BTreeSet<(usize, usize)>, StoreError> {
+    let (components, _) = Loaded::split(loaded.rows.clone(), plan);
+    let mut wanted: Vec<(usize, EventRef, Uuid)> = Vec::new();
+    let mut users: BTreeSet<&str> = BTreeSet::new();
+    for (number, rows) in components.iter().enumerate() {
+        let stored = World::from_rows(rows.values(), Vec::new());
+        let had: BTreeSet<Uuid> = adopted(&stored).map(|(_, row)| row).collect();
+        let mut world = parts[number + 1].world.clone();
+        for entry in &parts[number + 1].entries {
+            world.apply(&entry.event, &entry.policy);
+        }
+        let new = adopted(&world).filter(|(_, row)| !had.contains(row));
+        wanted.extend(new.map(|(event, row)| (number + 1, event, row)));
+        users.extend(rows.keys().map(String::as_str));
+    }
+    if wanted.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let rows: Vec<Uuid> = wanted.iter().map(|(_, _, row)| *row).collect();
+    let users: Vec<&str> = users.into_iter().collect();
+    let to_be_had = tx.rows_to_be_had(&rows, &users).await?;
+    let mut lost = BTreeSet::new();
+    for (part, reference, row) in wanted.into_iter().filter(|(_, _, row)| !to_be_had.contains(row)) {
+        let mut entries = parts[part].entries.iter_mut().enumerate();
+        if let Some((place, entry)) = entries.find(|(_, entry)| entry.event.reference == reference)
+            && entry.event.inputs.forget(&row.to_string())
+        {
+            lost.insert((part, place));
+        }
+    }
+    Ok(lost)
+}
+
+/// The rows of the application that people have, each with the event by which they got it.
+fn adopted(world: &World) -> impl Iterator<Item = (EventRef, Uuid)> {
+    let customers = world.persons.values().flat_map(|person| person.customers.values());
+    customers.filter_map(|customer| Some((customer.made_by, customer.found?)))
 }
 
 /// Where an event of a history stands: among the arrivals, or among the rows of its ledger.

@@ -7,11 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::fold::{Terms, extend};
+use super::inputs::inputs_text;
 use super::late::{changed, recalled};
 use super::{Applier, Givens};
 use crate::domain::repair::{adopt, repair};
 use crate::domain::{
-    self, Actual, CUSTOMER_COLUMNS, Entry, KeyRow, PROFILE_COLUMNS, Person, Plan, Refolded, Stored, StoredHolder, World,
+    self, Actual, CUSTOMER_COLUMNS, Entry, KeyRow, Kind, Outcome, PROFILE_COLUMNS, Person, Plan, Refolded, Stored,
+    StoredHolder, World,
 };
 use crate::store::{Decided, LedgerRow, Mark, Session, StoreError, Tx};
 
@@ -146,7 +148,7 @@ impl Applier {
         for row in ledger {
             let entry = recalled(&row, &policies)?;
             if let Some(component) = root_of.get(&row.key).and_then(|root| components.get_mut(root)) {
-                component.history.push((entry, row));
+                component.history.push(self.as_evaluated(entry, row)?);
             }
         }
         for person in departed {
@@ -160,6 +162,19 @@ impl Applier {
             }
         }
         Ok(components.into_values().collect())
+    }
+}
+
+impl Applier {
+    /// What an activation requires is evaluated once. One that went through by another configuration than today's stays:
+    /// that is an input of every later fold, so it is kept with the event.
+    fn as_evaluated(&self, mut entry: Entry, mut row: LedgerRow) -> Result<(Entry, LedgerRow), StoreError> {
+        let went_through = row.kind == Kind::Activated && row.outcome == Outcome::Applied && row.reason.is_none();
+        if went_through && row.policy_id != self.policy_id && !entry.event.inputs.met {
+            entry.event.inputs.met = true;
+            row.answered = Some(inputs_text(&entry.event.inputs)?);
+        }
+        Ok((entry, row))
     }
 }
 

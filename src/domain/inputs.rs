@@ -17,6 +17,9 @@ pub struct Inputs {
     /// By customer: the required columns that are not filled.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unfilled: BTreeMap<String, Vec<String>>,
+    /// The activation was legal and went through when it was evaluated, whatever is required since.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub met: bool,
 }
 
 /// A customer that was there, or was made because none was.
@@ -98,6 +101,18 @@ impl Inputs {
             }
             (Question::Unfilled { .. }, Answer::Found(_)) | (_, Answer::Unfilled(_)) => {}
         }
+    }
+
+    /// Forgets that this customer was found: there was none. Whether something was forgotten.
+    pub fn forget(&mut self, id: &str) -> bool {
+        let mut is_changed = false;
+        for found in self.customers.values_mut().chain(self.rows.values_mut()) {
+            if found.as_ref().is_some_and(|found| found.id == id) {
+                *found = None;
+                is_changed = true;
+            }
+        }
+        is_changed
     }
 
     /// The required columns that were found empty, of whichever customer, for people to read.

@@ -143,7 +143,7 @@ impl World {
         };
         let profile = person.and_then(|person| person.profiles.get(profile_type));
         let status = profile.map_or(rule.initial, |profile| profile.status);
-        if event.body.kind() != Kind::Activated || status.after(Kind::Activated).is_none() {
+        if event.inputs.met || event.body.kind() != Kind::Activated || status.after(Kind::Activated).is_none() {
             return false;
         }
         let Some(customer) = person.and_then(Person::linked_customer) else {

@@ -56,6 +56,8 @@ impl World {
         let latest = person
             .customers
             .iter()
+            // A row that was found by its address may stand for no organization.
+            .filter(|(name, _)| !name.is_empty())
             .max_by_key(|(_, customer)| &customer.joined)
             .map(|(name, _)| name.clone());
         if let Some(profile) = person.profiles.get_mut(&customer.profile_type)

@@ -267,7 +267,8 @@ impl ProfileChange {
 }
 
 impl CustomerChange {
-    /// A row of the application becomes that of a membership; what the application wrote into it stays.
+    /// A row of the application becomes that of a membership; what the application wrote into it stays. The last bit says
+    /// that the row has to be free.
     pub(super) fn adoption(row: CustomerRow) -> Self {
         let changed = bits(&[
             true,
@@ -277,6 +278,7 @@ impl CustomerChange {
             false,
             true,
             row.deleted_at.is_some(),
+            true,
         ]);
         Self {
             row,

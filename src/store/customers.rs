@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
+use super::cascade::quoted;
 use super::{Store, StoreError, Tx};
 use crate::domain::CustomerPlace;
 
@@ -121,11 +123,6 @@ impl CustomerSource {
     }
 }
 
-/// An identifier in double quotes: reserved words and mixed case are fine.
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
 /// Puts values into a template in one pass, so that a value which looks like a placeholder stays what it is.
 fn filled(template: &str, made: &MadeCustomer) -> String {
     let mut text = String::new();
@@ -207,6 +204,15 @@ impl Tx<'_> {
         in_tx!(self, inner => inner.find_rows(memberships).await)
     }
 
+    /// Which of these rows of our table `customers` are nobody's, or stand under one of these users; nobody else takes them
+    /// until this transaction ends.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn rows_to_be_had(&mut self, rows: &[Uuid], users: &[&str]) -> Result<Vec<Uuid>, StoreError> {
+        in_tx!(self, inner => inner.rows_to_be_had(rows, users).await)
+    }
+
     /// Which of the required columns are filled, in the order of the source, for each of these customers that is there.
     ///
     /// # Errors
@@ -252,17 +258,6 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(filled(template, &made()), expected, "{template}");
-        }
-    }
-
-    #[test]
-    fn identifiers_are_quoted_whatever_they_contain() {
-        for (name, expected) in [
-            ("user", "\"user\""),
-            ("tabCustomer", "\"tabCustomer\""),
-            ("a\"b", "\"a\"\"b\""),
-        ] {
-            assert_eq!(quoted(name), expected);
         }
     }
 

@@ -235,6 +235,15 @@ fn a_row_of_the_application_becomes_a_membership() {
     world.apply(&created, &policy);
     assert_eq!(picture(&world)[0].split(' ').next_back(), Some("+acme"));
     assert_eq!(person(&world, "ada").linked_customer(), Some(row));
+    // A row for no organization is none to fall back to.
+    let mut nowhere = event(1, "created eve email=ada@x.org verified=true");
+    nowhere.inputs.customers.insert("ada@x.org".to_owned(), found(""));
+    let mut alone = World::default();
+    for event in [nowhere, event(2, "joined eve org=acme"), event(3, "left eve org=acme")] {
+        alone.apply(&event, &policy);
+    }
+    let profile = &person(&alone, "eve").profiles[&policy.customer_type];
+    assert_eq!(profile.organization_id, None);
     // Nobody else gets the same row, and leaving ends the link.
     let mut other = event(2, "created bob email=ada@x.org verified=true");
     other.inputs.clone_from(&created.inputs);

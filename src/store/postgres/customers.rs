@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use sqlx::Row as _;
+use uuid::Uuid;
 
-use super::super::customers::{CustomerSource, FoundCustomer, MadeCustomer, Remark, quoted};
+use super::super::cascade::quoted;
+use super::super::customers::{CustomerSource, FoundCustomer, MadeCustomer, Remark};
 use super::super::{StoreError, columns};
 use super::{Postgres, Tx, named};
 use crate::domain::CustomerPlace;
@@ -48,6 +50,19 @@ impl Tx<'_> {
         );
         let rows = sqlx::query_as(sql).bind(users).bind(organizations);
         Ok(rows.fetch_all(&mut *self.inner).await?)
+    }
+
+    pub(in super::super) async fn rows_to_be_had(
+        &mut self,
+        rows: &[Uuid],
+        users: &[&str],
+    ) -> Result<Vec<Uuid>, StoreError> {
+        let sql = self.sql(
+            "SELECT c.customer_id FROM unnest($1::uuid[]) AS u (id) JOIN @customers c ON c.customer_id = u.id \
+             WHERE c.user_id = '' OR c.user_id = ANY ($2) ORDER BY c.customer_id FOR UPDATE OF c",
+        );
+        let found = sqlx::query_scalar(sql).bind(rows).bind(users);
+        Ok(found.fetch_all(&mut *self.inner).await?)
     }
 
     pub(in super::super) async fn filled_columns(
@@ -124,7 +139,7 @@ fn find(source: &CustomerSource, needles: &str) -> String {
         ),
         CustomerPlace::Application => format!(
             "SELECT t.{id}::text, t.{email}::text, '' FROM unnest({needles}) AS u (address) \
-             JOIN {table} t ON lower(t.{email}::text) = u.address"
+             JOIN {table} t ON lower(t.{email}::text) = u.address AND t.{id} IS NOT NULL"
         ),
     }
 }

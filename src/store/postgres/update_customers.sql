@@ -12,3 +12,5 @@ FROM unnest($1::uuid[], $2::int[], $3::text[], $4::uuid[], $5::text[], $6::text[
     $8::timestamptz[], $9::timestamptz[])
 AS u (customer_id, changed, user_id, profile_id, name, email, created_at, updated_at, deleted_at)
 WHERE c.customer_id = u.customer_id
+    -- A row of the application becomes somebody's only while it is nobody else's.
+    AND (u.changed & 128 = 0 OR c.user_id = '' OR c.user_id = u.user_id)

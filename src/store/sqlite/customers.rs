@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use sqlx::Row as _;
+use uuid::Uuid;
 
-use super::super::customers::{CustomerSource, FoundCustomer, MadeCustomer, Remark, quoted};
+use super::super::cascade::quoted;
+use super::super::customers::{CustomerSource, FoundCustomer, MadeCustomer, Remark};
 use super::super::{StoreError, columns};
 use super::{Sqlite, Tx};
 use crate::domain::CustomerPlace;
@@ -43,6 +45,25 @@ impl Tx<'_> {
         );
         let rows = sqlx::query_as(sql).bind(columns::json(&memberships)?);
         Ok(rows.fetch_all(&mut *self.inner).await?)
+    }
+
+    pub(in super::super) async fn rows_to_be_had(
+        &mut self,
+        rows: &[Uuid],
+        users: &[&str],
+    ) -> Result<Vec<Uuid>, StoreError> {
+        let sql = self.sql(
+            "SELECT c.customer_id FROM json_each(?1) AS u CROSS JOIN @customers c ON c.customer_id = u.value \
+             WHERE c.user_id = '' OR c.user_id IN (SELECT value FROM json_each(?2))",
+        );
+        let found: Vec<String> = sqlx::query_scalar(sql)
+            .bind(columns::json(&rows)?)
+            .bind(columns::json(&users)?)
+            .fetch_all(&mut *self.inner)
+            .await?;
+        let ids = found.iter().map(|id| Uuid::parse_str(id));
+        ids.collect::<Result<_, _>>()
+            .map_err(|_| columns::unreadable("customer", "its id is none"))
     }
 
     pub(in super::super) async fn filled_columns(
@@ -117,7 +138,7 @@ fn find(source: &CustomerSource) -> String {
         ),
         CustomerPlace::Application => format!(
             "SELECT CAST(t.{id} AS TEXT), CAST(t.{email} AS TEXT), '' FROM json_each(?1) AS u CROSS JOIN {table} t \
-             ON lower(t.{email}) = u.value"
+             ON lower(t.{email}) = u.value AND t.{id} IS NOT NULL"
         ),
     }
 }

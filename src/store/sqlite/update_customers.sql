@@ -22,3 +22,5 @@ FROM (
     FROM json_each(?1)
 ) AS u
 WHERE c.customer_id = u.customer_id
+    -- A row of the application becomes somebody's only while it is nobody else's.
+    AND (u.changed & 128 = 0 OR c.user_id = '' OR c.user_id = u.user_id)

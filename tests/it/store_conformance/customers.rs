@@ -54,7 +54,7 @@ pub(super) fn making() -> CustomerSource {
     }
 }
 
-async fn applier(base: &Base, source: CustomerSource) -> Result<Applier> {
+pub(super) async fn applier(base: &Base, source: CustomerSource) -> Result<Applier> {
     let place = source.place;
     let required = source.required.clone();
     let applier = base.applier_with(|policy| {
@@ -67,7 +67,7 @@ async fn applier(base: &Base, source: CustomerSource) -> Result<Applier> {
     Ok(applier.await?.with_customers(Some(source)))
 }
 
-fn created(stream: &mut Stream, user: &str, minute: i64, email: &str, verified: bool) {
+pub(super) fn created(stream: &mut Stream, user: &str, minute: i64, email: &str, verified: bool) {
     let data = json!({"user_id": user, "email": email, "email_verified": verified, "full_name": user});
     stream.say("created", &format!("{user}-{minute}"), minute, data);
 }
@@ -193,7 +193,7 @@ async fn requirements_are_asked_once(base: Base) -> Result<()> {
 }
 
 /// A row of the application in our own table.
-async fn own_row(base: &Base, number: u32, user: &str, organization: &str, email: &str) -> Result<()> {
+pub(super) async fn own_row(base: &Base, number: u32, user: &str, organization: &str, email: &str) -> Result<()> {
     let sql = format!(
         "INSERT INTO @customers (customer_id, user_id, organization_id, name, email, created_at, updated_at) VALUES \
          ('00000000-0000-4000-8000-00000000000{number}', '{user}', '{organization}', 'N{number}', '{email}', \
