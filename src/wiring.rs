@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::announcements::Announcer;
-use crate::config::{self, Config, Login, MailTls, WelcomeOn};
+use crate::config::{self, Config, Login, MailTls, WelcomeOn, WelcomeTo};
 use crate::dead_letters::Undertaker;
 use crate::domain::{self, CustomerPlace, LookupRule, Policy, ProfileRule, SourceRule};
 use crate::envelope::Intake;
@@ -149,6 +149,7 @@ pub fn post(config: &Config) -> Option<PostSettings> {
         retry: mail.retry,
         give_up: mail.give_up,
         poll: config.outbox.poll,
+        customers: customers(config).filter(|_| mail.welcome_to == WelcomeTo::Customer),
     })
 }
 

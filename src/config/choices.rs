@@ -110,6 +110,16 @@ pub enum WelcomeOn {
     Activation,
 }
 
+/// To whose address a welcome goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WelcomeTo {
+    /// The user's.
+    User,
+    /// That of the customer whom the user is linked to; where there is none, the user's.
+    Customer,
+}
+
 /// Where the customer of a user is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

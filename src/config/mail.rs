@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::WelcomeOn;
 use super::check::Check;
 use super::low::Interval;
 use super::problem::At;
+use super::{Lookup, WelcomeOn, WelcomeTo};
 
 /// `[mail]` with a server.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub struct Mail {
     pub templates: Option<PathBuf>,
     /// When a user is welcomed.
     pub welcome: WelcomeOn,
+    /// To whose address the welcome goes.
+    pub welcome_to: WelcomeTo,
     /// How long the server may take for one step.
     pub timeout: Duration,
     /// The pause after the first try.
@@ -62,6 +64,7 @@ pub(super) struct Low {
     pub from: Option<String>,
     pub templates: Option<PathBuf>,
     pub welcome: WelcomeOn,
+    pub welcome_to: WelcomeTo,
     pub timeout: Interval,
     pub retry: Interval,
     pub give_up: Interval,
@@ -79,6 +82,7 @@ impl Default for Low {
             from: None,
             templates: None,
             welcome: WelcomeOn::Creation,
+            welcome_to: WelcomeTo::User,
             timeout: Interval::seconds(30),
             retry: Interval::seconds(30),
             give_up: Interval::seconds(86_400),
@@ -87,8 +91,8 @@ impl Default for Low {
     }
 }
 
-/// Checks `[mail]`.
-pub(super) fn mail(check: &mut Check<'_>, low: Low) -> Option<Mail> {
+/// Checks `[mail]`; `lookup` says where customers are looked for.
+pub(super) fn mail(check: &mut Check<'_>, low: Low, lookup: Lookup) -> Option<Mail> {
     let at = |key| At::new("mail", key);
     let password = low
         .password_file
@@ -112,6 +116,13 @@ pub(super) fn mail(check: &mut Check<'_>, low: Low) -> Option<Mail> {
     let retry = check.duration(at("retry"), low.retry, Duration::from_millis(100)..=hour);
     let give_up = check.duration(at("give_up"), low.give_up, second..=week);
     let max_age = check.duration(at("max_age"), low.max_age, second..=week);
+    if low.welcome_to == WelcomeTo::Customer && lookup == Lookup::None {
+        check.report(
+            at("welcome_to"),
+            "is \"customer\", and no user is ever linked to a customer",
+            "give lookup in [customers]",
+        );
+    }
     let Some(text) = low.server else {
         for key in ["from", "user", "templates"] {
             if check.given(at(key)) {
@@ -156,6 +167,7 @@ pub(super) fn mail(check: &mut Check<'_>, low: Low) -> Option<Mail> {
         from,
         templates: low.templates,
         welcome: low.welcome,
+        welcome_to: low.welcome_to,
         timeout,
         retry,
         give_up,

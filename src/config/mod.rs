@@ -35,6 +35,7 @@ use serde_json::{Map, Value};
 pub use cascades::{Audit, AuditColumn, Cascade, Piece};
 pub use choices::{
     CascadeKey, CreateOn, DisplayNameOwner, LogFormat, Lookup, OnDelete, OnLeave, OnRename, Status, WelcomeOn,
+    WelcomeTo,
 };
 pub use customers::Customers;
 pub use ingress::{Endpoint, ProviderChoice};
@@ -379,12 +380,12 @@ fn high(low: low::Config, check: &mut Check<'_>) -> Config {
         nats: connect::nats(check, low.nats),
         cascades: cascades::cascades(check, low.cascade, &store),
         audits: cascades::audits(check, low.audit, &store),
+        mail: mail::mail(check, low.mail, low.customers.lookup),
         customers: customers::customers(check, low.customers, &profiles, &store),
         store,
         sources: profiles::sources(check, low.source, &worker),
         outbox: streams::outbox(check, low.outbox, [&consumer.stream, &dead_letters.stream]),
         dead_letters,
-        mail: mail::mail(check, low.mail),
         http: streams::http(check, &low.http, low.ingress.len()),
         ingress: ingress::endpoints(check, low.ingress),
         telemetry: streams::telemetry(check, low.telemetry),

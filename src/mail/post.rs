@@ -7,7 +7,7 @@ use lettre::message::Mailbox;
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
-use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
+use lettre::{Address, AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -15,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 use super::SetupError;
 use super::letter::{Letter, values};
 use crate::clock;
+use crate::domain::Person;
 use crate::failure;
-use crate::store::{Addressee, DueMail, MailEnd, MailKind, MailOrder, Store, StoreError};
+use crate::store::{Addressee, CustomerSource, DueMail, MailEnd, MailKind, MailOrder, Store, StoreError};
 
 /// The longest pause between two tries at a mail.
 const LONGEST: Duration = Duration::from_hours(1);
@@ -61,6 +62,8 @@ pub struct PostSettings {
     pub give_up: Duration,
     /// How often to look for mails that are due.
     pub poll: Duration,
+    /// Whose customers are welcomed in place of the users that are linked to them; `None`: users are.
+    pub customers: Option<CustomerSource>,
 }
 
 /// Sends mail.
@@ -194,8 +197,7 @@ impl Post {
                 return Ok((MailEnd::GivenUp(error), Blame::Mail));
             }
         };
-        // The place for another address, such as that of a customer who is linked to the user.
-        let Some(to) = person.fields.email.clone() else {
+        let Some(to) = self.address(order.kind, &person).await? else {
             return Ok((self.later(due, "the user has no address"), Blame::Moment));
         };
         let letter = match order.kind {
@@ -228,6 +230,19 @@ impl Post {
             }
             Err(_) => (self.later(due, "the server did not answer in time"), Blame::Moment),
         })
+    }
+
+    /// Where a mail goes: a welcome to the customer if that is wanted, there is one and it can be written to; what is
+    /// secret only ever to the user.
+    async fn address(&self, kind: MailKind, person: &Person) -> Result<Option<String>, StoreError> {
+        let customers = self.settings.customers.as_ref().filter(|_| kind == MailKind::Welcome);
+        if let (Some(source), Some(customer)) = (customers, person.linked_customer()) {
+            let address = self.store.customer_address(source, customer).await?;
+            if let Some(address) = address.filter(|address| address.parse::<Address>().is_ok()) {
+                return Ok(Some(address));
+            }
+        }
+        Ok(person.fields.email.clone())
     }
 
     /// Not yet, or not any more.

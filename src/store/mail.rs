@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Session, Store, StoreError, Tx};
+use super::{CustomerSource, Session, Store, StoreError, Tx};
 use crate::domain::Person;
 
 /// What a mail is about.
@@ -155,6 +155,17 @@ impl Store {
     /// When the database cannot be read, or written.
     pub async fn addressee(&self, order: &MailOrder) -> Result<Addressee, StoreError> {
         briefly!(self, tx => tx.addressee(order))
+    }
+
+    /// The address of a customer as it is now, if there is such a customer and it has one.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn customer_address(&self, source: &CustomerSource, id: &str) -> Result<Option<String>, StoreError> {
+        let address: Option<String> = briefly!(self, tx => tx.customer_address(source, id))?;
+        Ok(address
+            .map(|address| address.trim().to_owned())
+            .filter(|address| !address.is_empty()))
     }
 
     /// Writes down how a try ended. What is sent or given up is no longer secret: link and code go.

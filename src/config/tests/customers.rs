@@ -67,6 +67,13 @@ fn rules_of_customers() {
         ],
     );
     assert_rules(
+        "[mail]",
+        &[(
+            "welcome_to = \"customer\"",
+            "\"welcome_to\" in [mail] is \"customer\", and no user is ever linked to a customer: give lookup in [customers]",
+        )],
+    );
+    assert_rules(
         "[[profiles]]\ntype = \"a\"",
         &[(
             "requires = [\"tax_id\"]",

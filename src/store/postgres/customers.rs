@@ -75,6 +75,19 @@ impl Tx<'_> {
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 
+    pub(in super::super) async fn customer_address(
+        &mut self,
+        source: &CustomerSource,
+        id: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let sql = self.sql(&address(source));
+        let address: Option<Option<String>> = sqlx::query_scalar(sql)
+            .bind(vec![id])
+            .fetch_optional(&mut *self.inner)
+            .await?;
+        Ok(address.flatten())
+    }
+
     pub(in super::super) async fn make_customers(
         &mut self,
         source: &CustomerSource,
@@ -146,18 +159,32 @@ fn find(source: &CustomerSource, needles: &str) -> String {
 
 /// `ids` is an array of texts.
 fn filled(source: &CustomerSource, ids: &str) -> String {
-    let (table, id) = (source.quoted_table(), quoted(&source.id_column));
     let tests: Vec<String> = source
         .required
         .iter()
         .map(|column| format!("coalesce(btrim(t.{}::text), '') <> ''", quoted(column)))
         .collect();
-    // Through the type of the row, so that a text becomes what the column is, and its index serves.
     format!(
-        "SELECT u.id, ARRAY[{}]::boolean[] FROM unnest({ids}) AS u (id) CROSS JOIN LATERAL \
-         jsonb_populate_record(NULL::{table}, jsonb_build_object('{}', u.id)) AS k JOIN {table} t ON t.{id} = k.{id}",
+        "SELECT u.id, ARRAY[{}]::boolean[] {}",
         tests.join(", "),
-        source.id_column.replace('\'', "''")
+        by_id(source, ids)
+    )
+}
+
+/// The address of the customer of the first parameter, an array of one text.
+fn address(source: &CustomerSource) -> String {
+    let email = quoted(&source.email_column);
+    format!("SELECT t.{email}::text {}", by_id(source, "$1::text[]"))
+}
+
+/// The customers `t` with the ids `u.id`. Through the type of the row, so that a text becomes what the column is, and its
+/// index serves.
+fn by_id(source: &CustomerSource, ids: &str) -> String {
+    let (table, id) = (source.quoted_table(), quoted(&source.id_column));
+    let name = source.id_column.replace('\'', "''");
+    format!(
+        "FROM unnest({ids}) AS u (id) CROSS JOIN LATERAL \
+         jsonb_populate_record(NULL::{table}, jsonb_build_object('{name}', u.id)) AS k JOIN {table} t ON t.{id} = k.{id}"
     )
 }
 

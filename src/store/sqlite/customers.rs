@@ -86,6 +86,20 @@ impl Tx<'_> {
             .collect()
     }
 
+    pub(in super::super) async fn customer_address(
+        &mut self,
+        source: &CustomerSource,
+        id: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let email = quoted(&source.email_column);
+        let sql = self.sql(&format!("SELECT CAST(t.{email} AS TEXT) {}", by_id(source)));
+        let address: Option<Option<String>> = sqlx::query_scalar(sql)
+            .bind(columns::json(&[id])?)
+            .fetch_optional(&mut *self.inner)
+            .await?;
+        Ok(address.flatten())
+    }
+
     pub(in super::super) async fn make_customers(
         &mut self,
         source: &CustomerSource,
@@ -144,16 +158,18 @@ fn find(source: &CustomerSource) -> String {
 }
 
 fn filled(source: &CustomerSource) -> String {
-    let (table, id) = (source.quoted_table(), quoted(&source.id_column));
     let tests: Vec<String> = source
         .required
         .iter()
         .map(|column| format!("coalesce(trim(CAST(t.{} AS TEXT)), '') <> ''", quoted(column)))
         .collect();
-    format!(
-        "SELECT u.value, {} FROM json_each(?1) AS u CROSS JOIN {table} t ON t.{id} = u.value",
-        tests.join(", ")
-    )
+    format!("SELECT u.value, {} {}", tests.join(", "), by_id(source))
+}
+
+/// The customers `t` with the ids `u.value`.
+fn by_id(source: &CustomerSource) -> String {
+    let (table, id) = (source.quoted_table(), quoted(&source.id_column));
+    format!("FROM json_each(?1) AS u CROSS JOIN {table} t ON t.{id} = u.value")
 }
 
 impl Sqlite {

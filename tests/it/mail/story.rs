@@ -14,6 +14,7 @@ on_both!(
     who_asks_for_no_mail_gets_none,
     a_mail_goes_to_whom_the_user_is_by_now,
     a_mail_never_goes_to_whoever_has_the_key_next,
+    a_welcome_goes_to_the_customer_where_that_is_wanted,
 );
 
 const LINK: &str = "https://id.harbour-books.example/reset?token=Zk3v&user=1";
@@ -242,5 +243,46 @@ async fn a_mail_never_goes_to_whoever_has_the_key_next(base: Base) -> Result<()>
     );
     let gone = ["r-bob", "r-dan", "r-eve", "r-late"].map(|id| format!("{id} the user is not there any more"));
     assert_eq!(given_up.await?, gone);
+    Ok(())
+}
+
+async fn a_welcome_goes_to_the_customer_where_that_is_wanted(base: Base) -> Result<()> {
+    let (mut deployment, smtp) = mailing(base, Encryption::Plain).await?;
+    deployment
+        .set("ROLLCALL__MAIL__WELCOME", "activation")
+        .set("ROLLCALL__MAIL__WELCOME_TO", "customer")
+        .set("ROLLCALL__CUSTOMERS__LOOKUP", "table")
+        .set("ROLLCALL__CUSTOMERS__TABLE", "crm")
+        .set("ROLLCALL__CUSTOMERS__REQUIRE_VERIFIED_EMAIL", "false");
+    let customers = "CREATE TABLE crm (id INTEGER PRIMARY KEY, email TEXT); CREATE INDEX crm_email ON crm (lower(email)); \
+                     INSERT INTO crm VALUES (7, 'ada@example.com'), (8, 'bea@example.com'), (9, 'cas@example.com')";
+    deployment.base.script(customers).await?;
+    let users = ["ada", "bea", "cas", "dan"];
+    deployment.publish(&users.map(created)).await?;
+    deployment.drain().await?;
+    // Whatever the customer says by the time of the mail: another address, none, or nothing that is one.
+    let later = "UPDATE crm SET email = 'office@ada.example' WHERE id = 7; UPDATE crm SET email = ' ' WHERE id = 8; \
+                 UPDATE crm SET email = 'call us' WHERE id = 9";
+    deployment.base.script(later).await?;
+    let activated = users.map(|user| cloud_event("activated", &format!("a {user}"), 2, &json!({"user_id": user})));
+    deployment.publish(&activated).await?;
+    deployment.publish(&[reset("r1", "ada")]).await?;
+    deployment.drain().await?;
+    let mails = smtp.has(5).await?;
+    let to = |subject: &str| {
+        let kind = mails.iter().filter(|mail| header(mail, "Subject").starts_with(subject));
+        let mut to: Vec<String> = kind.map(|mail| mail.envelope["to"].to_string()).collect();
+        to.sort();
+        to.join(" ")
+    };
+    assert_eq!(
+        to("Welcome"),
+        r#"["bea@example.com"] ["cas@example.com"] ["dan@example.com"] ["office@ada.example"]"#
+    );
+    assert_eq!(
+        to("Your new password"),
+        r#"["ada@example.com"]"#,
+        "a secret is the user's"
+    );
     Ok(())
 }
