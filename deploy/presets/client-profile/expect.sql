@@ -4,7 +4,9 @@ WITH expected (profile) AS (
         ('ada CUST-00001 Ada Moreau Active'),
         ('bea CUST-00002 Bea Draft'),
         ('cas - Cas Nil Draft'),
-        ('dan - Dan Early Draft')
+        ('dan - Dan Early Draft'),
+        ('eve CUST-00003 Eve Morrow Draft'),
+        ('fay - Fay Draft')
 ),
 found (profile) AS (
     SELECT concat_ws(' ', "user", coalesce(customer, '-'), client_name, profile_status) FROM "tabClient Profile"
@@ -25,4 +27,19 @@ SELECT 'unexpected dead letter: ' || letter
 FROM letters
 WHERE letter NOT IN ('hook-008 requirements_missing', 'hook-009 requirements_missing')
 UNION ALL
-SELECT 'dead letters: not two' WHERE (SELECT count(*) FROM letters) <> 2;
+SELECT 'dead letters: not two' WHERE (SELECT count(*) FROM letters) <> 2
+UNION ALL
+SELECT 'filled in, and not marked so: ' || user_id
+FROM rollcall.profiles
+WHERE (created_via = 'backfill') <> (user_id IN ('eve', 'fay'))
+UNION ALL
+SELECT 'stale in the cache: ' || cached.key
+FROM erp_cache AS cached
+LEFT JOIN "tabClient Profile" AS profile ON cached.key = 'Client Profile::' || profile."user"
+WHERE cached.value IS DISTINCT FROM profile.client_name || ', ' || profile.profile_status
+UNION ALL
+SELECT 'cleared without need: ' || profile."user"
+FROM "tabClient Profile" AS profile
+WHERE profile."user" <> 'eve' AND NOT EXISTS (
+    SELECT FROM erp_cache AS cached WHERE cached.key = 'Client Profile::' || profile."user"
+);

@@ -11,11 +11,12 @@ mod crm_customers;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tokio::process::Command;
 
 use crate::deployment::{Deployment, PATIENCE};
+use crate::harness::postgres;
 use crate::harness::wait::wait_for;
 use crate::harness::worker::Worker;
 use crate::world::{Base, Which};
@@ -105,6 +106,22 @@ impl Preset {
         self.deployment.publish(events).await?;
         let counts = self.rollcall(&["run", "--drain", "--json"]).await?.success()?.json()?;
         Ok(counts["outcomes"].clone())
+    }
+
+    /// Runs a program that is shipped with the preset, as `deploy/run.sh` does.
+    async fn program(&self, name: &str, arguments: &[&str]) -> Result<()> {
+        let mut command = tokio::process::Command::new(self.folder.join(name));
+        command
+            .args(arguments)
+            .envs(self.deployment.environment.iter().cloned())
+            .env("rollcall", env!("CARGO_BIN_EXE_rollcall"))
+            .env("psql", postgres::programs()?.join("psql"))
+            .env("config", self.config())
+            .kill_on_drop(true);
+        let output = tokio::time::timeout(PATIENCE, command.output()).await??;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{name}: {said}");
+        Ok(())
     }
 
     /// The history that is shipped, and what is not as it must be afterwards.
