@@ -12,7 +12,8 @@ of its own: a PostgreSQL and a nats-server that sync what they say they have.
 usage: deploy/bench.sh [--json] [--scenario NAME]... [--events N] [--smoke] [--svg FILE [--from REPORT]] [--dev]
                        [--no-install]
 
-  --scenario NAME  only this one; may be repeated. created (default: all)
+  --scenario NAME  only this one; may be repeated. created, naive, mixed, duplicates, late, sqlite, latency, memory, batch,
+                   workers, growth (default: all)
   --events N       events of the first scenario (default 300000); the others have theirs in proportion
   --smoke          small, each figure once, at most a minute; shows that everything can be measured and judges no times
   --json           print one JSON object, the last line of the output; all else goes to stderr

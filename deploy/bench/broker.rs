@@ -109,11 +109,10 @@ impl Broker {
         Ok(())
     }
 
-    /// More events, written as when the stream was filled.
-    pub(crate) async fn fill_more(&mut self, events: impl Iterator<Item = Event>) -> Result<()> {
-        self.restart(Sync::Lazily).await?;
-        self.publish(events).await?;
-        self.restart(Sync::Always).await
+    /// The number that the next message gets.
+    pub(crate) async fn next_sequence(&self) -> Result<u64> {
+        let state = self.context.get_stream(STREAM).await?.cached_info().state.clone();
+        Ok(state.last_sequence + 1)
     }
 
     pub(crate) async fn stream(&self) -> Result<Stream<()>> {

@@ -30,7 +30,7 @@ pub(crate) struct Task<'a> {
     /// Other than the shipped one.
     pub(crate) batch_max: Option<usize>,
     /// Further sections of the configuration.
-    pub(crate) sections: &'a str,
+    pub(crate) sections: String,
 }
 
 /// What it took.

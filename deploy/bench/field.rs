@@ -1,6 +1,7 @@
 //! The field of a run: one PostgreSQL, a broker for each workload, a database for each measurement.
 
 use anyhow::{Result, ensure};
+use sqlx::{Connection as _, SqliteConnection};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::OnceCell;
@@ -109,7 +110,7 @@ impl Field {
             durable,
             store_url: &base.url,
             batch_max: None,
-            sections: "",
+            sections: String::new(),
         }
     }
 
@@ -148,6 +149,16 @@ impl Field {
         self.expect(&base, "rollcall.ledger", self.order.events).await?;
         self.expect(&base, "rollcall.profiles", self.order.events).await?;
         Ok((drained, base))
+    }
+
+    /// The same for a file: so many events are in its ledger.
+    pub(crate) async fn expect_file(&self, base: &Base, events: u64) -> Result<()> {
+        let mut connection = SqliteConnection::connect(&base.url).await?;
+        let sql = "SELECT count(*) FROM ledger";
+        let found: i64 = sqlx::query_scalar(sql).fetch_one(&mut connection).await?;
+        connection.close().await?;
+        ensure!(found as u64 == events, "the ledger has {found} rows, not {events}");
+        Ok(())
     }
 
     /// Nothing that was measured counts when the work was not done.

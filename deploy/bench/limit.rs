@@ -4,6 +4,7 @@
 use anyhow::Result;
 use rollcall::clock;
 use sqlx::{AssertSqlSafe, PgConnection};
+use std::fmt::Write as _;
 
 use crate::cluster::run;
 use crate::drain::Task;
@@ -47,7 +48,10 @@ async fn script(connection: &mut PgConnection, tables: &[String]) -> Result<Stri
     let mut script = "BEGIN;\n".to_owned();
     for table in tables {
         if is_empty(connection, table).await? {
-            script += &format!("INSERT INTO rollcall.{table} OVERRIDING SYSTEM VALUE SELECT * FROM aside.{table};\n");
+            let _ = writeln!(
+                script,
+                "INSERT INTO rollcall.{table} OVERRIDING SYSTEM VALUE SELECT * FROM aside.{table};"
+            );
         }
     }
     Ok(script + "COMMIT")

@@ -1,14 +1,15 @@
 //! The driver of deploy/bench.sh: scenarios one after the other, each beside its yardstick, and a report.
 
-#![allow(dead_code, reason = "the first scenario uses a part")]
-
 mod broker;
 mod chart;
 mod cluster;
 mod drain;
 mod field;
 mod harness;
+mod history;
 mod limit;
+#[path = "../../benches/naive/mod.rs"]
+mod naive;
 mod people;
 mod report;
 mod scenarios;
