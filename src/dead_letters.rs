@@ -18,6 +18,9 @@ const ATTEMPT_MAX: usize = 512;
 /// Prefix of the headers that are ours.
 const OURS: &str = "Rollcall-";
 
+/// The header of a redrive: the message id of the dead letter that it brings back.
+pub const REDRIVE: &str = "Rollcall-Redrive";
+
 /// Our headers, without their prefix, and what each says; those that not every letter has begin with "where".
 pub const HEADERS: &[(&str, &str)] = &[
     ("Reason", "why the message is here: one of the closed list"),
@@ -212,6 +215,11 @@ pub fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str
         .iter()
         .find(|(other, _)| other.eq_ignore_ascii_case(name))
         .map(|(_, value)| value.as_str())
+}
+
+/// Whether a message says of itself that it is a redrive.
+pub fn is_redrive(headers: &[(String, String)]) -> bool {
+    header(headers, REDRIVE).is_some()
 }
 
 /// The value of one of our own headers on a dead letter.

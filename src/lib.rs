@@ -23,6 +23,7 @@ pub mod mail;
 pub mod outbox;
 pub mod reading;
 pub mod rebuild;
+pub mod redrive;
 pub mod replay;
 pub mod shutdown;
 pub mod store;

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use time::OffsetDateTime;
 
+use super::anew::{Redrives, is_to_be_judged_anew};
 use super::follow::Followed;
 use super::load::Loaded;
 use super::{Arrival, Settled};
-use crate::dead_letters::Undertaker;
-use crate::domain::{self, Event, Inputs, Plan, Reason, Stored};
+use crate::dead_letters::{Undertaker, is_redrive};
+use crate::domain::{self, Event, Inputs, Outcome, Plan, Reason, Stored};
 use crate::envelope::{Envelope, Refusal};
 use crate::store::{Known, Letter};
 
@@ -26,11 +27,22 @@ pub(super) struct Batch<'a> {
     pub(super) followed: Option<Followed>,
     /// What was asked of the application's data, by index of the arrival.
     inputs: BTreeMap<usize, Inputs>,
+    /// Whether a redrive is more than a copy.
+    redrives: Redrives,
+    /// Rejected events of the ledger that a redrive has judged anew, with the index of the arrival, which is fresh.
+    pub(super) anew: BTreeMap<(&'a str, &'a str), usize>,
+    /// Identities of which a redrive says that there are dead letters, and which need none any more.
+    pub(super) resolved: Vec<(String, String)>,
 }
 
 impl<'a> Batch<'a> {
     /// Settles what needs no state: what could not be decoded.
-    pub(super) fn sort_out(arrivals: &'a [Arrival<'a>], undertaker: &Undertaker, now: OffsetDateTime) -> Self {
+    pub(super) fn sort_out(
+        arrivals: &'a [Arrival<'a>],
+        redrives: Redrives,
+        undertaker: &Undertaker,
+        now: OffsetDateTime,
+    ) -> Self {
         let mut batch = Self {
             arrivals,
             settled: vec![None; arrivals.len()],
@@ -39,6 +51,9 @@ impl<'a> Batch<'a> {
             letters: Vec::new(),
             followed: None,
             inputs: BTreeMap::new(),
+            redrives,
+            anew: BTreeMap::new(),
+            resolved: Vec::new(),
         };
         let mut first: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for (index, arrival) in arrivals.iter().enumerate() {
@@ -46,7 +61,20 @@ impl<'a> Batch<'a> {
                 Err(Refusal::UnknownType(_)) => batch.settled[index] = Some(Settled::Ignored(Reason::UnknownType)),
                 Err(refusal) => batch.bury(index, refusal.reason(), &refusal.to_string(), undertaker, now),
                 Ok(envelope) => match first.entry((&envelope.event.source, &envelope.id)) {
-                    std::collections::btree_map::Entry::Occupied(first) => batch.copies.push((index, *first.get())),
+                    std::collections::btree_map::Entry::Occupied(mut first) => {
+                        let (mut copy, mut of) = (index, *first.get());
+                        // A redrive says more than the message that it is a copy of.
+                        if batch.is_redriven(index) && !batch.is_redriven(of) {
+                            batch.fresh.retain(|fresh| *fresh != of);
+                            batch.fresh.push(index);
+                            for (_, other) in batch.copies.iter_mut().filter(|(_, other)| *other == of) {
+                                *other = index;
+                            }
+                            first.insert(index);
+                            (copy, of) = (of, index);
+                        }
+                        batch.copies.push((copy, of));
+                    }
                     std::collections::btree_map::Entry::Vacant(place) => {
                         place.insert(index);
                         batch.fresh.push(index);
@@ -71,6 +99,11 @@ impl<'a> Batch<'a> {
             .into_iter()
             .map(|settled| settled.unwrap_or(Settled::Duplicate))
             .collect()
+    }
+
+    /// Whether a message is a redrive, where such are heeded.
+    pub(super) fn is_redriven(&self, index: usize) -> bool {
+        self.redrives == Redrives::Heeded && is_redrive(self.arrivals[index].message.headers)
     }
 
     fn bury(&mut self, index: usize, reason: Reason, error: &str, undertaker: &Undertaker, now: OffsetDateTime) {
@@ -165,6 +198,16 @@ impl<'a> Batch<'a> {
                 return true;
             };
             let same = envelope.repeats(&known.content, known.position.time());
+            if same && self.is_redriven(index) {
+                let identity = (envelope.event.source.as_str(), envelope.id.as_str());
+                if is_to_be_judged_anew(envelope, known) {
+                    self.anew.insert(identity, index);
+                    return true;
+                }
+                if known.outcome != Outcome::Rejected {
+                    self.resolved.push((identity.0.to_owned(), identity.1.to_owned()));
+                }
+            }
             self.settle_copy(index, same, undertaker, now);
             false
         });
@@ -218,7 +261,8 @@ impl<'a> Batch<'a> {
                 component.events = row.events;
             }
         }
-        let plan = domain::plan(&self.events(), &roots, &stored, limit);
+        let mut plan = domain::plan(&self.events(), &roots, &stored, limit);
+        self.uncount_anew(&mut plan);
         for &event in &plan.too_large {
             let error = format!("late, and its user's history has more than {limit} events");
             self.bury(self.fresh[event], Reason::ComponentTooLarge, &error, undertaker, now);

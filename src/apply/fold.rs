@@ -18,8 +18,8 @@ use crate::domain::{
     self, Difference, EventRef, Inputs, KeyRow, Outcome, Plan, Policy, Reason, Spacing, Verdict, World,
 };
 use crate::envelope::Envelope;
-use crate::mail::Orders;
-use crate::store::{Decided, NewEntry, StoreError};
+use crate::mail::{Cause, Orders};
+use crate::store::{Decided, MailOrder, NewEntry, StoreError};
 
 /// What every decision of a batch is made by.
 pub(super) struct Terms<'a> {
@@ -39,6 +39,30 @@ pub(super) struct Ruled {
     pub(super) verdict: Verdict,
     /// The row of whom it is about, where somebody asks; `None` for nobody who is known.
     pub(super) concerned: Option<Uuid>,
+}
+
+impl Terms<'_> {
+    /// The mail that an event asks for, which a message brought at this time.
+    pub(super) fn mail(
+        &self,
+        envelope: &Envelope,
+        verdict: &Verdict,
+        concerned: Option<Uuid>,
+        published: OffsetDateTime,
+    ) -> Option<MailOrder> {
+        let event = &envelope.event;
+        let cause = Cause {
+            kind: event.body.kind(),
+            source: &event.source,
+            event_id: &envelope.id,
+            key: &event.key,
+            backfill: event.backfill,
+            published,
+            verdict,
+            concerned,
+        };
+        self.orders?.order(&cause, envelope.sealed.as_ref(), self.now)
+    }
 }
 
 /// On which path an event reached the fold.
@@ -164,9 +188,10 @@ impl Batch<'_> {
             reduced: envelope.reduced,
             inputs: self.inputs(index).map(inputs_text).transpose()?,
         };
-        let sealed = envelope.sealed.as_ref();
-        let order = |orders: Orders| orders.order(&entry, sealed, concerned, terms.now);
-        let mail = terms.orders.and_then(order);
+        if entry.verdict.outcome != Outcome::Rejected && self.is_redriven(index) {
+            decided.resolved.push((entry.source.clone(), entry.event_id.clone()));
+        }
+        let mail = terms.mail(envelope, &entry.verdict, concerned, message.published);
         decided.mails.extend(mail);
         decided.entries.push(entry);
         Ok(())
@@ -174,7 +199,7 @@ impl Batch<'_> {
 }
 
 /// Why an event was rejected; columns that have to be filled are named.
-fn error_text(reason: Reason, inputs: Option<&Inputs>) -> String {
+pub(super) fn error_text(reason: Reason, inputs: Option<&Inputs>) -> String {
     let lacking = inputs.map(Inputs::lacking).unwrap_or_default();
     if reason != Reason::RequirementsMissing {
         reason.meaning().to_owned()
@@ -207,7 +232,7 @@ fn stale_components(plan: &Plan, loaded: &Loaded, spacing: Spacing, batch: &Batc
     stale.into_iter().cloned().collect()
 }
 
-fn settled(verdict: &Verdict) -> Settled {
+pub(super) fn settled(verdict: &Verdict) -> Settled {
     match (verdict.outcome, verdict.reason) {
         (Outcome::Ignored, Some(reason)) => Settled::Ignored(reason),
         (Outcome::Rejected, Some(reason)) => Settled::Rejected(reason),

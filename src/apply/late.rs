@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::decide::Batch;
 use super::fold::{Path, Ruled, Terms, extend};
 use super::follow::Blamed;
 use super::inputs::{Source, inputs_of};
 use super::load::History;
-use crate::domain::{self, Entry, KeyRow, Outcome, PersonId, Plan, Planned, Policy, Reason, Refolded, Verdict, World};
+use crate::domain::{
+    self, Entry, EventRef, KeyRow, Outcome, PersonId, Plan, Planned, Policy, Reason, Refolded, Verdict, World,
+};
 use crate::envelope::{self, Envelope};
 use crate::store::{Changed, Decided, LedgerRow, StoreError};
 
@@ -35,19 +39,7 @@ impl Batch<'_> {
             history: read,
         } = component;
         let (mut entries, sources) = history_of(self, late, &read, policies, terms.policy)?;
-        let mut origins: Vec<Origin<'_>> = Vec::new();
-        for (source, entry) in sources.into_iter().zip(&mut entries) {
-            match source {
-                Source::Ledger(place) => {
-                    let row = &read.ledger[place];
-                    entry.event.cascade_failed |= is_refused(row, terms.refused);
-                    origins.push(Origin::Ledger(row));
-                }
-                Source::Batch(index) => {
-                    origins.extend(self.envelope(index).map(|envelope| Origin::Batch(index, envelope)));
-                }
-            }
-        }
+        let origins = self.origins(sources, &mut entries, &read.ledger, terms.refused);
         let stored = World::from_rows(rows.values(), read.departed);
         let mut refolded = domain::refold(read.base.as_ref(), &entries, &stored, terms.spacing);
         let begun = read.base.as_ref().map_or(0, |base| base.events);
@@ -71,10 +63,7 @@ impl Batch<'_> {
         for (origin, verdict) in origins.into_iter().zip(verdicts) {
             match origin {
                 Origin::Batch(index, envelope) => {
-                    let concerned = lives.get(&envelope.event.reference).filter(|_| terms.orders.is_some());
-                    // Who is gone by now is somebody all the same: a mail for them must not go to whoever has their key.
-                    let mut row = |id: &PersonId| world.named(*id, terms.mint).unwrap_or_else(&mut *terms.mint);
-                    let concerned = concerned.map(&mut row);
+                    let concerned = concerned(&mut world, &lives, envelope.event.reference, terms);
                     self.enter(
                         index,
                         envelope,
@@ -84,12 +73,62 @@ impl Batch<'_> {
                         decided,
                     )?;
                 }
+                Origin::Ledger(row) if row.anew => {
+                    let concerned = concerned(
+                        &mut world,
+                        &lives,
+                        envelope::reference(&row.source, &row.event_id),
+                        terms,
+                    );
+                    self.judged_anew(row, Ruled { verdict, concerned }, terms, decided)?;
+                }
                 Origin::Ledger(row) => changed(row, verdict, row.policy_id, decided, terms)?,
             }
         }
         extend(&mut decided.difference, domain::difference(rows, &stored, &world, plan));
         Ok(())
     }
+}
+
+impl<'a> Batch<'a> {
+    /// Where each entry of a history comes from; those that failed in the application's tables are refused.
+    fn origins<'b>(
+        &self,
+        sources: Vec<Source>,
+        entries: &mut [Entry],
+        ledger: &'b [LedgerRow],
+        refused: &Blamed,
+    ) -> Vec<Origin<'b>>
+    where
+        'a: 'b,
+    {
+        let mut origins = Vec::new();
+        for (source, entry) in sources.into_iter().zip(entries) {
+            match source {
+                Source::Ledger(place) => {
+                    let row = &ledger[place];
+                    entry.event.cascade_failed |= is_refused(row, refused);
+                    origins.push(Origin::Ledger(row));
+                }
+                Source::Batch(index) => {
+                    origins.extend(self.envelope(index).map(|envelope| Origin::Batch(index, envelope)));
+                }
+            }
+        }
+        origins
+    }
+}
+
+/// The row of whom an event is about, where somebody asks.
+fn concerned(
+    world: &mut World,
+    lives: &BTreeMap<EventRef, PersonId>,
+    event: EventRef,
+    terms: &mut Terms<'_>,
+) -> Option<Uuid> {
+    let person = lives.get(&event).filter(|_| terms.orders.is_some())?;
+    // Who is gone by now is somebody all the same: a mail for them must not go to whoever has their key.
+    Some(world.named(*person, terms.mint).unwrap_or_else(&mut *terms.mint))
 }
 
 /// Where an event of a history comes from.
@@ -112,7 +151,8 @@ pub(super) fn history_of(
     }
     for event in &late.events {
         let index = batch.fresh[*event];
-        if let Some(envelope) = batch.envelope(index) {
+        // What is judged anew stands in its ledger already.
+        if let Some(envelope) = batch.envelope(index).filter(|_| !batch.is_anew(index)) {
             let entry = Entry {
                 event: batch.informed(index, envelope).into_owned(),
                 policy: Arc::clone(policy),
@@ -149,11 +189,11 @@ pub fn recalled(row: &LedgerRow, policies: &BTreeMap<i64, Arc<Policy>>) -> Resul
         data: &row.data,
         backfill: row.backfill,
         reduced: row.reduced,
-        inputs: inputs_of(row.answered.as_deref().or(row.inputs.as_deref()))?,
+        inputs: inputs_of(row.answered.as_deref().or(row.inputs.as_deref().filter(|_| !row.anew)))?,
     })
     .map_err(|refusal| unreadable(refusal.to_string()))?;
     let event = domain::Event {
-        cascade_failed: row.reason == Some(Reason::CascadeFailed),
+        cascade_failed: row.reason == Some(Reason::CascadeFailed) && !row.anew,
         ..event
     };
     let policy = policies
@@ -162,7 +202,8 @@ pub fn recalled(row: &LedgerRow, policies: &BTreeMap<i64, Arc<Policy>>) -> Resul
     Ok(Entry {
         event,
         policy: Arc::clone(policy),
-        known: true,
+        // It changed nothing as yet.
+        known: !row.anew,
     })
 }
 

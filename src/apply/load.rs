@@ -96,7 +96,8 @@ impl Applier {
         let keys: Vec<(&str, Option<&Position>)> = late_rows()
             .map(|(row, index)| (row.key.as_str(), histories[index].base.as_ref().map(|base| &base.at)))
             .collect();
-        let ledger = tx.history(&keys).await?;
+        let mut ledger = tx.history(&keys).await?;
+        batch.mark_anew(&mut ledger, self.policy_id);
         let names: Vec<&str> = keys.iter().map(|(key, _)| *key).collect();
         let departed = tx.departed(&names).await?;
         let by_key: BTreeMap<&str, usize> = late_rows().map(|(row, index)| (row.key.as_str(), index)).collect();

@@ -2,6 +2,7 @@
 //!
 //! The decision is pure (`decide` and `fold`); this file only moves rows to it and from it. Nothing here acknowledges.
 
+mod anew;
 mod decide;
 mod fold;
 mod follow;
@@ -31,6 +32,7 @@ use crate::store::{CustomerSource, Decided, Session, Store, StoreError, Tx};
 
 pub use late::recalled;
 
+use anew::Redrives;
 use decide::Batch;
 use fold::Terms;
 use follow::{Blamed, Followed};
@@ -73,6 +75,7 @@ pub struct Applier {
     spacing: Spacing,
     /// Where customers are looked for, if anywhere.
     customers: Option<CustomerSource>,
+    redrives: Redrives,
     /// Policies of events that were evaluated before; there are only ever a few.
     policies: Mutex<BTreeMap<i64, Arc<Policy>>>,
     alarms: Alarms,
@@ -110,6 +113,7 @@ impl Applier {
             max_component_events,
             spacing: Spacing::STANDARD,
             customers: None,
+            redrives: Redrives::Ignored,
             policies,
             alarms: Alarms::default(),
         })
@@ -139,6 +143,15 @@ impl Applier {
         Self { customers, ..self }
     }
 
+    /// Heeding redrives: what the ledger has as rejected is then judged anew.
+    #[must_use]
+    pub fn heeding_redrives(self) -> Self {
+        Self {
+            redrives: Redrives::Heeded,
+            ..self
+        }
+    }
+
     /// Applies a batch: all of it or, on an error, nothing. One outcome per arrival, in their order.
     ///
     /// Must run to its end: a cancelled transaction would stay open on its connection.
@@ -148,7 +161,7 @@ impl Applier {
     pub async fn apply(&self, arrivals: &[Arrival<'_>], givens: Givens<'_>) -> Result<Vec<Settled>, StoreError> {
         let mut refused = Blamed::new();
         loop {
-            let batch = Batch::sort_out(arrivals, &self.undertaker, givens.now);
+            let batch = Batch::sort_out(arrivals, self.redrives, &self.undertaker, givens.now);
             if batch.is_done() {
                 return Ok(batch.into_settled());
             }
@@ -232,6 +245,7 @@ impl Applier {
             self.announce(&mut decided, givens.now);
         }
         decided.letters.append(&mut batch.letters);
+        decided.resolved.append(&mut batch.resolved);
         // A message that is delivered twice within a batch is buried once.
         let mut buried = BTreeSet::new();
         decided

@@ -66,11 +66,10 @@ impl Followed {
                 Origin::Ledger(_) | Origin::Batch(..) => None,
             })
             .collect();
-        let newest = entries
-            .iter()
-            .zip(origins)
-            .rev()
-            .find(|(_, origin)| matches!(origin, Origin::Batch(..)));
+        let newest = entries.iter().zip(origins).rev().find(|(_, origin)| match origin {
+            Origin::Batch(..) => true,
+            Origin::Ledger(row) => row.anew,
+        });
         let newest = newest.map(|(entry, _)| entry.event.reference);
         for (entry, origin) in entries.iter().zip(origins) {
             let event = entry.event.reference;

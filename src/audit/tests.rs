@@ -45,6 +45,7 @@ fn entered(in_hand: &InHand, outcome: Outcome) -> Entered {
         content: envelope.content.to_vec(),
         position: envelope.event.position.clone(),
         outcome,
+        reason: None,
         stream_sequence: in_hand.message.sequence as i64,
         published: OffsetDateTime::UNIX_EPOCH + time::Duration::microseconds(1_234),
     }

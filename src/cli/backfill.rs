@@ -206,7 +206,7 @@ async fn apply(backfill: &Backfill<'_>, config: &Config) -> anyhow::Result<Done>
 }
 
 /// Waits until the worker has acknowledged everything that the stream holds now.
-async fn caught_up(shutdown: &Shutdown, broker: &Broker, config: &Config) -> anyhow::Result<()> {
+pub(super) async fn caught_up(shutdown: &Shutdown, broker: &Broker, config: &Config) -> anyhow::Result<()> {
     let (stream, durable) = (&config.consumer.stream, &config.consumer.durable);
     let target = broker.held(stream).await?.last;
     let begun = broker.reached(stream, durable).await?.acknowledged;

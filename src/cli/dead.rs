@@ -17,10 +17,12 @@ const CHUNK: usize = 256;
 
 /// Commands about dead letters.
 #[derive(Debug, clap::Subcommand)]
-#[command(after_help = "Example:\n  rollcall dead list")]
+#[command(after_help = "Examples:\n  rollcall dead list\n  rollcall dead redrive --all --dry-run")]
 pub(super) enum Command {
     /// List what could not be applied, why, and what to do about it.
     List(ListArgs),
+    /// Publish the events of dead letters once more, when what was wrong is put right.
+    Redrive(super::redrive::Args),
 }
 
 /// Arguments of `rollcall dead list`.
@@ -54,7 +56,6 @@ struct Letter {
     time: String,
     /// Whether its event was applied after all; nothing when the database cannot be asked.
     resolved: Option<bool>,
-    #[serde(skip)]
     message_id: Option<String>,
 }
 

@@ -14,6 +14,7 @@ mod migrate;
 mod progress;
 mod publish;
 mod rebuild;
+mod redrive;
 mod replay;
 mod run;
 mod schema;
@@ -74,7 +75,7 @@ enum Command {
     /// Try out a provider of webhooks.
     #[command(subcommand)]
     Webhook(webhook::Command),
-    /// Look at dead letters.
+    /// Look at dead letters, and bring them back.
     #[command(subcommand)]
     Dead(dead::Command),
     /// Look for tables of the application that hold keys of users.
@@ -128,6 +129,7 @@ async fn command(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Ingress(args) => ingress::run(&args, &config).await,
         Command::Webhook(command) => webhook::run(&command, &config).await,
         Command::Dead(dead::Command::List(args)) => dead::list(&args, &config).await,
+        Command::Dead(dead::Command::Redrive(args)) => redrive::run(&args, &config).await,
         Command::Cascade(cascade::Command::Discover(args)) => cascade::discover(&args, &config).await,
         Command::Cascade(cascade::Command::Check(args)) => cascade::check(&args, &config).await,
         Command::Check(args) => Box::pin(check::run(&args, cli.config.as_deref())).await,

@@ -68,7 +68,7 @@ struct Range {
     last: u64,
 }
 
-fn instant(text: &str) -> Result<OffsetDateTime, String> {
+pub(super) fn instant(text: &str) -> Result<OffsetDateTime, String> {
     OffsetDateTime::parse(text, &Rfc3339).map_err(|_| "expected a time like 2026-01-31T09:00:00Z".to_owned())
 }
 

@@ -134,6 +134,7 @@ async fn applier(config: &Config, store: &Store, shutdown: &Shutdown) -> anyhow:
             .with_announcer(wiring::announcer(config))
             .with_orders(wiring::orders(config))
             .with_customers(wiring::customers(config))
+            .heeding_redrives()
     });
     Ok(applier)
 }

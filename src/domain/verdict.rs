@@ -97,6 +97,22 @@ impl Reason {
         Self::CrashLoop,
     ];
 
+    /// The reasons that dead letters have.
+    pub const LETTERS: [Self; 12] = [
+        Self::ProtectedUser,
+        Self::KeyTaken,
+        Self::UnknownProfileType,
+        Self::SourceNotAllowed,
+        Self::CascadeFailed,
+        Self::RequirementsMissing,
+        Self::Undecodable,
+        Self::IdConflict,
+        Self::TimeInFuture,
+        Self::ComponentTooLarge,
+        Self::Exhausted,
+        Self::CrashLoop,
+    ];
+
     /// As stored, counted and shown.
     pub fn name(self) -> &'static str {
         match self {
@@ -162,31 +178,39 @@ impl Reason {
             }
             Self::UnknownType => "nothing to do, or stop the provider from sending this type",
             Self::ProtectedUser => {
-                "find out who tried; take the key out of [worker] protected only if the event is really meant"
+                "find out who tried; only if the event is really meant, take the key out of [worker] protected, then `rollcall dead redrive`"
             }
             Self::KeyTaken => {
                 "two real users claim one key: delete or rename one at the provider; the event then applies by itself"
             }
-            Self::UnknownProfileType => "add the profile type to [[profiles]], or correct it at the source",
-            Self::SourceNotAllowed => "add the type to allow of this [[source]], or stop the source from sending it",
+            Self::UnknownProfileType => {
+                "add the profile type to [[profiles]], then `rollcall dead redrive`; or correct it at the source"
+            }
+            Self::SourceNotAllowed => {
+                "add the type to allow of this [[source]], then `rollcall dead redrive`; or stop the source from sending it"
+            }
             Self::CascadeFailed => {
-                "see which step failed and why (the worker's log names it); put that right, and publish the event again under a new id"
+                "see which step failed and why (the worker's log names it); put that right, then `rollcall dead redrive`"
             }
             Self::RequirementsMissing => {
-                "fill the required columns of the linked customer, or link one; then publish the event again under a new id"
+                "fill the required columns of the linked customer, then `rollcall dead redrive`; who has no customer is not linked by that"
             }
             Self::Undecodable => "correct the event at its source and publish it again; the error names field and rule",
             Self::IdConflict => {
                 "the source used one id for two different events: publish the second again under an id of its own"
             }
-            Self::TimeInFuture => "set the clock of the source right and publish the event again with its true time",
+            Self::TimeInFuture => {
+                "set the clock of the source right and publish the event again with its true time, or `rollcall dead redrive` it when its time has come"
+            }
             Self::ComponentTooLarge => {
                 "the user's history is too long to be folded again in passing: `rollcall rebuild --user U` folds it and takes the event in"
             }
             Self::Exhausted => {
-                "look at the code and the constraint of each attempt: change what refuses it, then publish the event again"
+                "look at the code and the constraint of each attempt: change what refuses it, then `rollcall dead redrive`"
             }
-            Self::CrashLoop => "report it with the payload: a worker must not die of an event",
+            Self::CrashLoop => {
+                "report it with the payload: a worker must not die of an event; `rollcall dead redrive` it with a version that does not"
+            }
         }
     }
 }

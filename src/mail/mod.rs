@@ -14,9 +14,9 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::domain::{Kind, Outcome};
+use crate::domain::{Kind, Outcome, Verdict};
 use crate::envelope::Sealed;
-use crate::store::{MailKind, MailOrder, NewEntry};
+use crate::store::{MailKind, MailOrder};
 
 pub use post::{Post, PostSettings, Round, Security};
 pub use template::{Form, NAMES, Template, TemplateError, Values};
@@ -39,6 +39,27 @@ pub struct Orders {
     pub welcome: Welcome,
     /// Older events ask for none: a replay must not write to everybody once more.
     pub max_age: Duration,
+}
+
+/// An event that was just judged, and may ask for a mail.
+#[derive(Debug, Clone, Copy)]
+pub struct Cause<'a> {
+    /// Its type.
+    pub kind: Kind,
+    /// CloudEvents source.
+    pub source: &'a str,
+    /// CloudEvents id.
+    pub event_id: &'a str,
+    /// The user's key, as the event has it.
+    pub key: &'a str,
+    /// Whether a backfill made it.
+    pub backfill: bool,
+    /// When the broker stored the message that brought it.
+    pub published: OffsetDateTime,
+    /// What became of it.
+    pub verdict: &'a Verdict,
+    /// The row of whom it is about.
+    pub concerned: Option<Uuid>,
 }
 
 /// Why mail cannot be sent as it is configured.
@@ -78,36 +99,30 @@ pub enum SetupError {
 }
 
 impl Orders {
-    /// The mail that an event asks for as it enters the ledger; `concerned` is the row of whom the event is about.
-    pub fn order(
-        &self,
-        entry: &NewEntry,
-        sealed: Option<&Sealed>,
-        concerned: Option<Uuid>,
-        now: OffsetDateTime,
-    ) -> Option<MailOrder> {
-        if entry.verdict.outcome != Outcome::Applied || now - entry.published > self.max_age {
+    /// The mail that an event asks for as it enters the ledger, or is redriven.
+    pub fn order(&self, cause: &Cause<'_>, sealed: Option<&Sealed>, now: OffsetDateTime) -> Option<MailOrder> {
+        if cause.verdict.outcome != Outcome::Applied || now - cause.published > self.max_age {
             return None;
         }
-        let effects = &entry.verdict.effects;
+        let effects = &cause.verdict.effects;
         let is_new = effects.became_real || effects.began.as_deref() == Some("user");
         let activated = effects
             .transition
             .as_ref()
             .is_some_and(|(_, from, to)| from == "draft" && to == "active");
-        let kind = match (entry.kind, self.welcome) {
+        let kind = match (cause.kind, self.welcome) {
             (Kind::PasswordReset, _) => MailKind::PasswordReset,
             // Whom a backfill finds has been there for long.
-            (Kind::Created, Welcome::Creation) if is_new && !entry.backfill => MailKind::Welcome,
+            (Kind::Created, Welcome::Creation) if is_new && !cause.backfill => MailKind::Welcome,
             (Kind::Activated, Welcome::Activation) if activated => MailKind::Welcome,
             _ => return None,
         };
         Some(MailOrder {
-            source: entry.source.clone(),
-            event_id: entry.event_id.clone(),
+            source: cause.source.to_owned(),
+            event_id: cause.event_id.to_owned(),
             kind,
-            key: entry.key.clone(),
-            person: concerned,
+            key: cause.key.to_owned(),
+            person: cause.concerned,
             secret: sealed.map(|sealed| sealed.0.clone()),
             next_at: now,
         })

@@ -169,14 +169,19 @@ pub(super) fn policy_of(text: &str) -> Result<Policy, StoreError> {
     serde_json::from_str(text).map_err(|error| no_json("policy", &error))
 }
 
-/// The reasons that later folds can take back.
-pub(super) const REJECTIONS: [Reason; 6] = [
+/// The reasons that are past when the event itself applies: later folds and redrives can take them back. What was no event,
+/// or another one, stays what it was.
+pub(super) const RESOLVABLE: [Reason; 10] = [
     Reason::ProtectedUser,
     Reason::KeyTaken,
     Reason::UnknownProfileType,
     Reason::SourceNotAllowed,
     Reason::CascadeFailed,
     Reason::RequirementsMissing,
+    Reason::TimeInFuture,
+    Reason::ComponentTooLarge,
+    Reason::Exhausted,
+    Reason::CrashLoop,
 ];
 
 /// A value as JSON text.

@@ -40,6 +40,9 @@ pub struct Known {
     pub event_id: String,
     pub content: Vec<u8>,
     pub position: Position,
+    pub outcome: Outcome,
+    pub key: String,
+    pub new_key: Option<String>,
 }
 
 /// What the ledger says of an identity, for those who only look.
@@ -51,6 +54,7 @@ pub struct Entered {
     pub content: Vec<u8>,
     pub position: Position,
     pub outcome: Outcome,
+    pub reason: Option<Reason>,
     pub stream_sequence: i64,
     pub published: OffsetDateTime,
 }
@@ -58,6 +62,7 @@ pub struct Entered {
 /// An event as the ledger keeps it.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the columns of the ledger, explained in docs/SCHEMA.md")]
+#[expect(clippy::struct_excessive_bools, reason = "independent columns, and a mark")]
 pub struct LedgerRow {
     pub source: String,
     pub event_id: String,
@@ -83,6 +88,8 @@ pub struct LedgerRow {
     pub inputs: Option<String>,
     /// Not a column: the inputs as they are since something was asked that never had been before.
     pub answered: Option<String>,
+    /// Not a column: it is evaluated anew, as if it had never been, by today's policy and today's answers.
+    pub anew: bool,
 }
 
 /// An event of the ledger that a later fold sees differently.

@@ -25,6 +25,7 @@ mod outcomes;
 mod plans;
 mod presets;
 mod random_histories;
+mod redrive;
 mod replay;
 mod store_conformance;
 mod tidy;

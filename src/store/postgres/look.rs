@@ -12,7 +12,7 @@ impl Postgres {
     pub(in super::super) async fn entered(&self, identities: &[(&str, &str)]) -> Result<Vec<Entered>, StoreError> {
         let (sources, ids): (Vec<&str>, Vec<&str>) = identities.iter().copied().unzip();
         let sql = self.sql(
-            "SELECT l.source, l.event_id, l.content, l.position, l.outcome, l.stream_sequence, l.published_at \
+            "SELECT l.source, l.event_id, l.content, l.position, l.outcome, l.stream_sequence, l.published_at, l.reason \
              FROM unnest($1::text[], $2::text[]) AS u (source, id) \
              JOIN @ledger l ON l.source = u.source AND l.event_id = u.id",
         );
@@ -27,6 +27,7 @@ impl Postgres {
                     outcome: columns::outcome_of(row.try_get(4)?)?,
                     stream_sequence: row.try_get(5)?,
                     published: row.try_get(6)?,
+                    reason: columns::reason_of(row.try_get(7)?)?,
                 })
             })
             .collect()

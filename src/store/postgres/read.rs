@@ -62,7 +62,7 @@ impl Tx<'_> {
     pub(in super::super) async fn known(&mut self, identities: &[(&str, &str)]) -> Result<Vec<Known>, StoreError> {
         let (sources, ids): (Vec<&str>, Vec<&str>) = identities.iter().copied().unzip();
         let sql = self.sql(
-            "SELECT l.source, l.event_id, l.content, l.position FROM unnest($1::text[], $2::text[]) AS u (source, id) \
+            "SELECT l.source, l.event_id, l.content, l.position, l.outcome, l.key, l.new_key FROM unnest($1::text[], $2::text[]) AS u (source, id) \
              JOIN @ledger l ON l.source = u.source AND l.event_id = u.id",
         );
         let rows = sqlx::query(sql)
@@ -77,6 +77,9 @@ impl Tx<'_> {
                     event_id: row.try_get(1)?,
                     content: row.try_get(2)?,
                     position: Position::from_bytes(row.try_get(3)?),
+                    outcome: columns::outcome_of(row.try_get(4)?)?,
+                    key: row.try_get(5)?,
+                    new_key: row.try_get(6)?,
                 })
             })
             .collect()
@@ -221,6 +224,7 @@ fn ledger_row(row: &PgRow) -> Result<LedgerRow, StoreError> {
         cascades: row.try_get(20)?,
         inputs: row.try_get(21)?,
         answered: None,
+        anew: false,
         subject: row.try_get(16)?,
         stream_sequence: row.try_get(17)?,
         published,

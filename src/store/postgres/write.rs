@@ -305,7 +305,7 @@ impl Tx<'_> {
         sqlx::query(sql)
             .bind(column!(resolved, event => event.0.as_str()))
             .bind(column!(resolved, event => event.1.as_str()))
-            .bind(columns::REJECTIONS.map(crate::domain::Reason::name).as_slice())
+            .bind(columns::RESOLVABLE.map(crate::domain::Reason::name).as_slice())
             .execute(&mut *self.inner)
             .await?;
         Ok(())

@@ -13,7 +13,7 @@ use crate::domain::{Position, Reason};
 impl Sqlite {
     pub(in super::super) async fn entered(&self, identities: &[(&str, &str)]) -> Result<Vec<Entered>, StoreError> {
         let sql = self.sql(
-            "SELECT l.source, l.event_id, l.content, l.position, l.outcome, l.stream_sequence, l.published_at \
+            "SELECT l.source, l.event_id, l.content, l.position, l.outcome, l.stream_sequence, l.published_at, l.reason \
              FROM json_each(?1) AS u CROSS JOIN @ledger l ON l.source = u.value ->> 0 AND l.event_id = u.value ->> 1",
         );
         let rows = sqlx::query(sql)
@@ -32,6 +32,7 @@ impl Sqlite {
                     stream_sequence: row.try_get(5)?,
                     published: OffsetDateTime::parse(&published, &Rfc3339)
                         .map_err(|_| columns::unreadable("time", "not a time"))?,
+                    reason: columns::reason_of(row.try_get(7)?)?,
                 })
             })
             .collect()

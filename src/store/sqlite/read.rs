@@ -53,7 +53,7 @@ impl Tx<'_> {
 
     pub(in super::super) async fn known(&mut self, identities: &[(&str, &str)]) -> Result<Vec<Known>, StoreError> {
         let sql = self.sql(
-            "SELECT l.source, l.event_id, l.content, l.position FROM json_each(?1) AS u CROSS JOIN @ledger l \
+            "SELECT l.source, l.event_id, l.content, l.position, l.outcome, l.key, l.new_key FROM json_each(?1) AS u CROSS JOIN @ledger l \
              ON l.source = u.value ->> 0 AND l.event_id = u.value ->> 1",
         );
         let rows = sqlx::query(sql)
@@ -67,6 +67,9 @@ impl Tx<'_> {
                     event_id: row.try_get(1)?,
                     content: row.try_get(2)?,
                     position: Position::from_bytes(row.try_get(3)?),
+                    outcome: columns::outcome_of(row.try_get(4)?)?,
+                    key: row.try_get(5)?,
+                    new_key: row.try_get(6)?,
                 })
             })
             .collect()
@@ -226,6 +229,7 @@ fn ledger_row(row: &SqliteRow) -> Result<LedgerRow, StoreError> {
         cascades: row.try_get(20)?,
         inputs: row.try_get(21)?,
         answered: None,
+        anew: false,
         subject: row.try_get(16)?,
         stream_sequence: row.try_get(17)?,
         published: OffsetDateTime::parse(&published, &Rfc3339)

@@ -167,7 +167,7 @@ impl Tx<'_> {
     }
 
     async fn resolve_letters(&mut self, resolved: &[(String, String)]) -> Result<(), StoreError> {
-        let reasons = columns::REJECTIONS
+        let reasons = columns::RESOLVABLE
             .map(|reason| format!("'{}'", reason.name()))
             .join(", ");
         let sql = format!(

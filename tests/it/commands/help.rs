@@ -23,6 +23,7 @@ async fn every_command_has_help_with_an_example() -> Result<()> {
         "webhook verify",
         "webhook send",
         "dead list",
+        "dead redrive",
         "cascade discover",
         "cascade check",
     ] {
@@ -50,6 +51,8 @@ async fn wrong_usage_ends_with_2() -> Result<()> {
         &["explain"],
         &["publish"],
         &["dead"],
+        &["dead", "redrive"],
+        &["dead", "redrive", "--all", "1"],
         &["cascade"],
         &["webhook"],
         &["webhook", "verify"],

@@ -7,6 +7,7 @@ mod isolation;
 mod kill_switch;
 mod near_limit;
 mod readiness;
+mod redriven;
 mod soak;
 mod stops;
 

@@ -95,6 +95,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "reading",
         ],
     ),
+    (
+        "redrive",
+        &["domain", "jetstream", "shutdown", "envelope", "store", "dead_letters"],
+    ),
     ("wiring", EVERYTHING),
     ("cli", EVERYTHING),
     ("main", &["cli"]),
