@@ -2,7 +2,7 @@
 WITH expected (profile) AS (
     VALUES
         ('ada CUST-00001 Ada Moreau Active'),
-        ('bea CUST-00002 Bea Draft'),
+        ('bea CUST-00002 Bea Active'),
         ('cas - Cas Nil Draft'),
         ('dan - Dan Early Draft'),
         ('eve CUST-00003 Eve Morrow Draft'),
@@ -20,14 +20,19 @@ SELECT 'surplus client profile: ' || profile FROM (SELECT profile FROM found EXC
 UNION ALL
 SELECT 'client profile twice: ' || profile FROM found GROUP BY profile HAVING count(*) > 1
 UNION ALL
-SELECT 'player profiles are not that of ada alone'
-WHERE (SELECT coalesce(string_agg("user" || ' ' || profile_status, ','), '') FROM "tabPlayer Profile") <> 'ada Active'
+SELECT 'player profiles are not those of ada and bea'
+WHERE (SELECT coalesce(string_agg("user" || ' ' || profile_status, ',' ORDER BY "user"), '') FROM "tabPlayer Profile")
+    <> 'ada Active,bea Active'
 UNION ALL
 SELECT 'unexpected dead letter: ' || letter
 FROM letters
 WHERE letter NOT IN ('hook-008 requirements_missing', 'hook-009 requirements_missing')
 UNION ALL
 SELECT 'dead letters: not two' WHERE (SELECT count(*) FROM letters) <> 2
+UNION ALL
+SELECT 'not resolved, or resolved without need: ' || event_id
+FROM rollcall.dead_letters
+WHERE (resolved_at IS NOT NULL) <> (event_id = 'hook-008')
 UNION ALL
 SELECT 'filled in, and not marked so: ' || user_id
 FROM rollcall.profiles

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What the history alone does not show: the users who were there before Rollcall, and the ERP's caches. Can be run again.
+# What the history alone does not show: the users who were there before Rollcall, a customer who is completed later, and
+# the ERP's caches. Can be run again.
 # shellcheck disable=SC2154
 # (SC2154: rollcall, psql and config come from whoever runs it, as do the addresses of broker and database.)
 set -euo pipefail
@@ -17,6 +18,16 @@ worker=$!
 trap 'kill "$worker"' EXIT
 rollcall backfill --query 'SELECT "name" AS user_id, email, full_name, first_name FROM "tabUser"' \
     --exclude Administrator --exclude Guest --apply
+trap - EXIT
+kill "$worker"
+wait "$worker"
+
+# The customer of bea is completed, and her activation, which was refused, comes back; cas has no customer still.
+"${sql[@]}" --command="UPDATE \"tabCustomer\" SET mobile_no = '+33 1 00 00 00 02' WHERE \"name\" = 'CUST-00002'"
+"$rollcall" --config "$config" run &
+worker=$!
+trap 'kill "$worker"' EXIT
+rollcall dead redrive --event https://erp.example.com/hooks hook-008
 trap - EXIT
 kill "$worker"
 wait "$worker"
