@@ -5,12 +5,14 @@ use serde_json::json;
 
 use super::{created, phoned, reaches, refuse_bad_phones};
 use crate::deployment::{Deployment, PATIENCE, header};
+use crate::harness::wait::wait_for;
 use crate::world::{Base, on_both};
 
 on_both!(
     an_event_that_kills_the_worker_is_buried_and_no_other,
     an_event_that_kills_the_worker_while_it_waits_is_buried,
     an_event_that_was_applied_before_the_deaths_is_not_buried,
+    a_brake_that_holds_and_a_stop_are_no_deaths,
     delivery_is_never_given_up_by_the_broker,
 );
 
@@ -68,6 +70,35 @@ async fn an_event_that_kills_the_worker_while_it_waits_is_buried(base: Base) -> 
     let reasons: Vec<_> = letters.iter().map(|letter| header(letter, "Rollcall-Reason")).collect();
     assert_eq!(reasons, [Some("crash_loop")]);
     assert_eq!(deployment.base.number("count(*)", "@retries").await?, 0);
+    Ok(())
+}
+
+/// An event that waited is in hand when the database takes nothing any more: it stays this worker's for as long as that
+/// takes, and is given back at the stop.
+async fn a_brake_that_holds_and_a_stop_are_no_deaths(base: Base) -> Result<()> {
+    let mut deployment = Deployment::around(base).await?;
+    deployment.set("ROLLCALL__CONSUMER__ACK_WAIT", "1s");
+    let base = &deployment.base;
+    refuse_bad_phones(base).await?;
+    deployment.publish(&phoned(0..1, "bad")).await?;
+    let mut worker = deployment.start(&["run"])?;
+    reaches(base, "@retries WHERE judged > 0", 1, PATIENCE).await?;
+    base.execute("ALTER TABLE @profiles RENAME TO hidden").await?;
+    reaches(base, "@retries WHERE in_hand", 1, PATIENCE).await?;
+    let until = base.line(&["next_at"], "@retries").await?;
+    wait_for("a renewed claim", PATIENCE, async || {
+        let now = base.line(&["next_at"], "@retries WHERE in_hand").await.ok()?;
+        (now > until).then_some(())
+    })
+    .await?;
+    worker.signal("TERM")?;
+    worker.finished(PATIENCE).await?.success()?;
+    assert_eq!(
+        base.number("count(*)", "@retries WHERE in_hand").await?,
+        0,
+        "given back"
+    );
+    assert_eq!(base.number("max(deaths)", "@retries").await?, 0);
     Ok(())
 }
 
