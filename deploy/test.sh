@@ -7,7 +7,7 @@ set -euo pipefail
 usage() {
     cat <<'TEXT'
 Checks everything: format, lints, documentation, dependencies, every test on real servers, the demo on
-both databases, a storm, and the demo of every preset.
+both databases, a storm, every measurement in small, and the demo of every preset.
 
 usage: deploy/test.sh [--no-install]
 
@@ -153,6 +153,20 @@ chaos() {
     esac
 }
 
+# Every scenario of the measurements, small, on what the tests have built already; its times mean nothing.
+bench() {
+    local install=() object
+    [ "$may_install" = yes ] || install=(--no-install)
+    object=$("$top/deploy/bench.sh" --dev --smoke --json "${install[@]}" | tail -n 1) || return
+    case $object in
+        '{'*'"goals_missed":[]'*'"rows":[{'*) ;;
+        *)
+            printf 'the last line is not a report: %s\n' "$object"
+            return 1
+            ;;
+    esac
+}
+
 install_tools
 step "format" cargo fmt --check
 step "lints" cargo clippy --locked --all-targets -- -D warnings
@@ -162,6 +176,7 @@ step "tests" tests
 step "demo on SQLite" demo
 step "demo on PostgreSQL" demo --postgres
 step "chaos" chaos
+step "measurements" bench
 for preset in "$top"/deploy/presets/*/; do
     step "preset $(basename "$preset")" demo --preset "$(basename "$preset")"
 done

@@ -4,7 +4,7 @@
 use serde_json::Value;
 use std::fmt::Write as _;
 
-use crate::report::grouped;
+use super::report::grouped;
 
 const WIDTH: f64 = 760.0;
 /// Where the bars begin.

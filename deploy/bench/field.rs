@@ -10,6 +10,7 @@ use crate::broker::{Broker, Event};
 use crate::cluster::Cluster;
 use crate::drain::{Drained, Task};
 use crate::people;
+use crate::report::Judge;
 
 /// What is to be measured, and with what.
 pub(crate) struct Order {
@@ -17,6 +18,7 @@ pub(crate) struct Order {
     pub(crate) events: u64,
     /// How often each figure is taken.
     pub(crate) repetitions: usize,
+    pub(crate) judge: Judge,
     pub(crate) rollcall: PathBuf,
     pub(crate) nats: PathBuf,
     /// The folder of initdb and postgres.
@@ -29,6 +31,7 @@ pub(crate) struct Field {
     pub(crate) cluster: Cluster,
     made: AtomicU32,
     created: OnceCell<Broker>,
+    rate: OnceCell<f64>,
 }
 
 /// A database of PostgreSQL's, or a file of SQLite's.
@@ -46,6 +49,7 @@ impl Field {
             cluster,
             made: AtomicU32::new(0),
             created: OnceCell::new(),
+            rate: OnceCell::new(),
         })
     }
 
@@ -149,6 +153,19 @@ impl Field {
         self.expect(&base, "rollcall.ledger", self.order.events).await?;
         self.expect(&base, "rollcall.profiles", self.order.events).await?;
         Ok((drained, base))
+    }
+
+    /// Its rate, for those who are held against it. Where nothing is judged once is enough.
+    pub(crate) async fn first_rate(&self) -> Result<f64> {
+        let take = async || {
+            let (drained, base) = self.first_row().await?;
+            self.drop(base).await?;
+            Ok(drained.rate())
+        };
+        match self.order.judge {
+            Judge::Goals => take().await,
+            Judge::Nothing => self.rate.get_or_try_init(take).await.copied(),
+        }
     }
 
     /// The same for a file: so many events are in its ledger.

@@ -97,6 +97,7 @@ async fn bench(cli: Measure) -> Result<()> {
     let field = Field::prepare(Order {
         events: cli.events,
         repetitions: if cli.smoke { 1 } else { REPETITIONS },
+        judge,
         rollcall: there(&cli.rollcall)?,
         nats: there(&cli.nats)?,
         postgres: cli.postgres,

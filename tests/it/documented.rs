@@ -21,9 +21,20 @@ use blocks::{Block, commands, inline, loose, matches, read};
 
 /// Commands that are not run here: too heavy, or meant for another machine. Each with the file that runs it, and what of
 /// that file does.
-const ELSEWHERE: [(&str, &str, &str); 5] = [
+const ELSEWHERE: [(&str, &str, &str); 8] = [
     ("./deploy/run.sh", "deploy/test.sh", "/deploy/run.sh\" --once"),
     ("./deploy/chaos.sh", "deploy/test.sh", "/deploy/chaos.sh\" --dev"),
+    ("./deploy/bench.sh", "deploy/test.sh", "/deploy/bench.sh\" --dev"),
+    (
+        "./deploy/bench.sh --scenario created --json",
+        "deploy/test.sh",
+        "/deploy/bench.sh\" --dev --smoke --json",
+    ),
+    (
+        "cargo bench --bench fold",
+        "deploy/test.sh",
+        "nextest run --locked --all-targets",
+    ),
     ("./deploy/test.sh", ".ci/run", "../deploy/test.sh\""),
     ("cargo build --release", "deploy/run.sh", "cargo build "),
     (

@@ -3,6 +3,7 @@
 mod announcements;
 mod audit;
 mod backfill;
+mod bench;
 mod broker;
 mod cascades;
 mod chaos;

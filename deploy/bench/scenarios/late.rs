@@ -9,6 +9,7 @@ use rollcall::envelope::{Incoming, decode};
 use rollcall::store::Store;
 use rollcall::wiring;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use time::OffsetDateTime;
 
 use crate::broker::Event;
@@ -48,9 +49,7 @@ async fn everybody(field: &Field) -> Result<Row> {
     });
     let reversed = field.broker(history).await?;
     for _ in 0..field.order.repetitions {
-        let (drained, base) = field.first_row().await?;
-        first.push(drained.rate());
-        field.drop(base).await?;
+        first.push(field.first_rate().await?);
         let base = field.database().await?;
         field.pass(&newest, &base).await?;
         late.push(field.pass(&reversed, &base).await?.rate());
@@ -125,7 +124,7 @@ async fn batch(applier: &Applier, events: &[Event]) -> Result<f64> {
             };
             Arrival {
                 message,
-                decoded: decode(&message, &intake),
+                decoded: Cow::Owned(decode(&message, &intake)),
             }
         })
         .collect();

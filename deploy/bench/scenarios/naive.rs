@@ -17,9 +17,7 @@ pub(super) async fn measure(field: &Field) -> Result<Vec<Row>> {
     let mut product = Vec::new();
     let mut loops: [Vec<f64>; 3] = Default::default();
     for _ in 0..field.order.repetitions {
-        let (drained, base) = field.first_row().await?;
-        product.push(drained.rate());
-        field.drop(base).await?;
+        product.push(field.first_rate().await?);
         for (in_flight, rates) in IN_FLIGHT.into_iter().zip(&mut loops) {
             let base = field.database().await?;
             field.settle().await?;

@@ -36,9 +36,7 @@ pub(super) async fn duplicates(field: &Field) -> Result<Vec<Row>> {
 pub(super) async fn sqlite(field: &Field) -> Result<Vec<Row>> {
     let (mut postgres, mut sqlite) = (Vec::new(), Vec::new());
     for _ in 0..field.order.repetitions {
-        let (drained, base) = field.first_row().await?;
-        postgres.push(drained.rate());
-        field.drop(base).await?;
+        postgres.push(field.first_rate().await?);
         let file = field.file();
         sqlite.push(field.pass(field.created().await?, &file).await?.rate());
         field.expect_file(&file, field.order.events).await?;
@@ -127,9 +125,7 @@ pub(super) async fn workers(field: &Field) -> Result<Vec<Row>> {
     let deadlocks = || field.cluster.log().matches("deadlock detected").count();
     let before = deadlocks();
     for _ in 0..field.order.repetitions {
-        let (drained, base) = field.first_row().await?;
-        one.push(drained.rate());
-        field.drop(base).await?;
+        one.push(field.first_rate().await?);
         let base = field.database().await?;
         let drained = field.pass_as(field.created().await?, &base, 2, |_| {}).await?;
         field.expect(&base, "rollcall.ledger", field.order.events).await?;
@@ -158,9 +154,7 @@ pub(super) async fn growth(field: &Field) -> Result<Vec<Row>> {
     field.cluster.execute(&grown.name, &["ANALYZE".to_owned()]).await?;
     let (mut empty, mut full) = (Vec::new(), Vec::new());
     for repetition in 0..field.order.repetitions as u64 {
-        let (drained, base) = field.first_row().await?;
-        empty.push(drained.rate());
-        field.drop(base).await?;
+        empty.push(field.first_rate().await?);
         let first = there + repetition * events;
         let broker = field.broker(people::created(first..first + events)).await?;
         full.push(field.pass(&broker, &grown).await?.rate());
