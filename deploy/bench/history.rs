@@ -91,7 +91,7 @@ impl History {
             return event("updated", &id, person.last - 1, &data);
         }
         person.last = tick;
-        let old = std::mem::replace(&mut person.before, person.key.clone());
+        person.before.clone_from(&person.key);
         if roll < UPDATED {
             self.updated.push(person.first.clone());
             let data =
@@ -111,7 +111,6 @@ impl History {
             let data = json!({"user_id": person.key, "organization_id": organization});
             event("joined", &id, tick, &data)
         } else {
-            drop(old);
             let person = alive.swap_remove(index);
             self.gone.push(person.first);
             event("deleted", &id, tick, &json!({"user_id": person.key}))
