@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::field::Field;
 use crate::people;
-use crate::report::{Goal, Row, median};
+use crate::report::{Goal, Judge, Row, median};
 
 /// A million where the first row has three hundred thousand.
 fn million(field: &Field) -> u64 {
@@ -98,6 +98,10 @@ pub(super) async fn batch(field: &Field) -> Result<Vec<Row>> {
     let mut rates: [Vec<f64>; 4] = Default::default();
     for _ in 0..field.order.repetitions {
         for (size, rates) in SIZES.into_iter().zip(&mut rates) {
+            // The two ends show that it can be measured.
+            if field.order.judge == Judge::Nothing && !matches!(size, 500 | 5_000) {
+                continue;
+            }
             let base = field.database().await?;
             let change = |task: &mut crate::drain::Task<'_>| task.batch_max = Some(size);
             rates.push(field.pass_as(broker, &base, 1, change).await?.rate());
@@ -106,7 +110,12 @@ pub(super) async fn batch(field: &Field) -> Result<Vec<Row>> {
     }
     let medians: Vec<f64> = rates.iter().map(|rates| median(rates).round()).collect();
     let by_rate = |a: &Vec<f64>, b: &Vec<f64>| median(a).total_cmp(&median(b));
-    let slowest = rates.iter().min_by(|a, b| by_rate(a, b)).cloned().unwrap_or_default();
+    let slowest = rates
+        .iter()
+        .filter(|rates| !rates.is_empty())
+        .min_by(|a, b| by_rate(a, b))
+        .cloned()
+        .unwrap_or_default();
     let fastest = rates.into_iter().max_by(by_rate).unwrap_or_default();
     Ok(vec![Row {
         name: "batch",
