@@ -5,7 +5,7 @@
 //! who was alone in hand at three deaths is buried. A new message costs nothing, an innocent one three small transactions
 //! a group, and chance would have to strike one event five times in a row, within milliseconds, to bury it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::lane::Part;
@@ -105,12 +105,15 @@ impl Tools {
             Care::Group => 0,
             Care::Alone { deaths } => deaths,
         };
-        let notes: Vec<Suspicion> = messages
-            .iter()
-            .map(|message| Suspicion {
-                message_id: self.message_id(message),
+        // A message that lay waiting for longer than the ack wait is there twice, and one statement writes each note once.
+        let ids: BTreeSet<String> = messages.iter().map(|message| self.message_id(message)).collect();
+        let company = ids.len() as u32;
+        let notes: Vec<Suspicion> = ids
+            .into_iter()
+            .map(|message_id| Suspicion {
+                message_id,
                 life: self.life,
-                company: messages.len() as u32,
+                company,
                 deaths,
             })
             .collect();
