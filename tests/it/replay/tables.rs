@@ -71,7 +71,7 @@ impl Compared {
                 .iter()
                 .map(String::as_str)
                 .filter(|column| !left_out.contains(column));
-            let compared: Vec<&str> = compared.map(|column| bytes(column)).collect();
+            let compared: Vec<&str> = compared.map(bytes).collect();
             tables.insert(name, lines(base, &compared, &format!("@{name}")).await.context(name)?);
         }
         for (name, columns, from) in [
