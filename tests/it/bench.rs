@@ -63,7 +63,7 @@ fn a_report_names_what_was_missed_unless_nothing_is_judged() {
     assert_eq!(report["rows"][1]["yardstick"]["what"], "a yardstick");
     assert_eq!(report["circumstances"]["events"], 3);
     let page = page(&report);
-    for said in ["≥ 1 met", "≥ 1 MISSED", "48,123", "reported", "goals missed: bad"] {
+    for said in ["≥ 1.0 met", "≥ 1.0 MISSED", "48,123", "reported", "goals missed: bad"] {
         assert!(page.contains(said), "{said} is not in\n{page}");
     }
     let smoke = object(&rows, Judge::Nothing, &Value::Null);

@@ -168,7 +168,7 @@ async fn a_file_that_is_damaged() -> Result<()> {
     let store = Store::open(&base.settings()).await?;
     let mut session = store.session().await?;
     let mut tx = session.begin().await?;
-    let error = tx.lock(&["key-of-ada".to_owned()]).await.err().context("damaged")?;
+    let error = tx.lock(&["key-of-ada-1".to_owned()]).await.err().context("damaged")?;
     let fault = is(&error, "11", World, World);
     assert!(fault.is_ours() && fault.page, "{fault}");
     Ok(())
