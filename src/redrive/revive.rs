@@ -8,7 +8,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::dead_letters::{REDRIVE, header, our_header};
+use crate::dead_letters::{REDRIVE, header, message_id_of, our_header};
 use crate::domain::{Kind, Reason, Timestamp};
 use crate::envelope::{self, Envelope, Incoming, Intake};
 use crate::jetstream::{Outgoing, StoredMessage};
@@ -74,7 +74,7 @@ impl Unfit {
 /// Why there is none.
 pub fn revive(letter: &StoredMessage, run: &str) -> Result<(Letter, Outgoing), Unfit> {
     let ours = |name: &str| our_header(&letter.headers, name);
-    let message_id = header(&letter.headers, "nats-msg-id").ok_or(Unfit::Foreign)?;
+    let message_id = message_id_of(&letter.headers).ok_or(Unfit::Foreign)?;
     let reason = ours("reason").and_then(Reason::from_name).ok_or(Unfit::Foreign)?;
     match reason {
         Reason::Undecodable => return Err(Unfit::Undecodable),

@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 
 use super::{Cascades, Step};
 use crate::store::failures::briefly;
+use crate::store::patience::within;
 use crate::store::{Session, Store, StoreError, Tx};
 
 /// Rows in one transaction where there is no limit for an event.
@@ -170,7 +171,10 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn orphaned_work(&self, steps: &[&str]) -> Result<Vec<(String, u64)>, StoreError> {
-        let found = briefly!(self, tx => tx.steps_at_work())?;
+        let found = within(self.patience(), async {
+            on_both!(self, Self, inner => inner.steps_at_work().await)
+        })
+        .await?;
         let orphans = found.into_iter().filter(|(step, _)| !steps.contains(&step.as_str()));
         Ok(orphans.map(|(step, values)| (step, values as u64)).collect())
     }

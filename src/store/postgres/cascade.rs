@@ -210,11 +210,6 @@ impl Tx<'_> {
         Ok(count as u64)
     }
 
-    pub(in super::super) async fn steps_at_work(&mut self) -> Result<Vec<(String, i64)>, StoreError> {
-        let sql = self.sql("SELECT step, count(*) FROM @cascade_work GROUP BY step ORDER BY step");
-        Ok(sqlx::query_as(sql).fetch_all(&mut *self.inner).await?)
-    }
-
     pub(in super::super) async fn touch(&mut self, sql: &str) -> Result<(), StoreError> {
         self.inner.execute(sqlx::raw_sql(safe(sql))).await?;
         Ok(())
@@ -283,6 +278,11 @@ const COLUMNS: &str = "SELECT a.attname::text, format_type(a.atttypid, -1), \
     WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
 
 impl Postgres {
+    pub(in super::super) async fn steps_at_work(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        let sql = self.sql("SELECT step, count(*) FROM @cascade_work GROUP BY step ORDER BY step");
+        Ok(sqlx::query_as(sql).fetch_all(&self.pool).await?)
+    }
+
     pub(in super::super) async fn table(&self, schema: Option<&str>, name: &str) -> Result<Option<Table>, StoreError> {
         let wanted = match schema {
             Some(schema) => format!("{}.{}", quoted(schema), quoted(name)),

@@ -184,11 +184,6 @@ impl Tx<'_> {
         Ok(count as u64)
     }
 
-    pub(in super::super) async fn steps_at_work(&mut self) -> Result<Vec<(String, i64)>, StoreError> {
-        let sql = self.sql("SELECT step, count(*) FROM @cascade_work GROUP BY step ORDER BY step");
-        Ok(sqlx::query_as(sql).fetch_all(&mut *self.inner).await?)
-    }
-
     pub(in super::super) async fn touch(&mut self, sql: &str) -> Result<(), StoreError> {
         self.inner.execute(sqlx::raw_sql(safe(sql))).await?;
         Ok(())
@@ -254,6 +249,11 @@ const COLUMNS: &str = "SELECT c.name, c.type, c.\"notnull\" <> 0 OR c.pk > 0, c.
     OR c.pk > 0 FROM pragma_table_xinfo(?1) c ORDER BY c.cid";
 
 impl Sqlite {
+    pub(in super::super) async fn steps_at_work(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        let sql = self.sql("SELECT step, count(*) FROM @cascade_work GROUP BY step ORDER BY step");
+        Ok(sqlx::query_as(sql).fetch_all(&self.readers).await?)
+    }
+
     pub(in super::super) async fn table(&self, schema: Option<&str>, name: &str) -> Result<Option<Table>, StoreError> {
         if schema.is_some_and(|schema| schema != "main") {
             return Ok(None);

@@ -152,7 +152,7 @@ fn find(source: &CustomerSource) -> String {
         ),
         CustomerPlace::Application => format!(
             "SELECT CAST(t.{id} AS TEXT), CAST(t.{email} AS TEXT), '' FROM json_each(?1) AS u CROSS JOIN {table} t \
-             ON lower(t.{email}) = u.value AND t.{id} IS NOT NULL"
+             ON lower(t.{email}) = u.value AND +t.{id} IS NOT NULL"
         ),
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rollcall::domain::Reason;
+use rollcall::domain::{Difference, KeyRow, Reason};
 use rollcall::failure::{Class, class, fault};
 use rollcall::store::{Backend, Decided, Letter, Store, StoreSettings};
 use secrecy::SecretString;
@@ -58,9 +58,17 @@ async fn an_error_that_was_swallowed_commits_nothing(base: Base) -> Result<()> {
         letters: vec![letter],
         ..Decided::default()
     };
+    let key = Decided {
+        difference: Difference {
+            keys: vec![KeyRow::unknown("u1".to_owned())],
+            ..Difference::default()
+        },
+        ..Decided::default()
+    };
     let mut session = store.session().await?;
     let mut tx = session.begin().await?;
     tx.lock(&["u1".to_owned()]).await?;
+    tx.save(&key).await?;
     assert!(tx.save(&decided).await.is_err(), "and nobody cares");
     let error = tx.commit().await.err().context("a commit that was none")?;
     assert_eq!(class(&error), Class::Event, "{error}");
@@ -71,6 +79,7 @@ async fn an_error_that_was_swallowed_commits_nothing(base: Base) -> Result<()> {
     let mut session = store.session().await?;
     let mut tx = session.begin().await?;
     tx.lock(&["u1".to_owned()]).await?;
+    tx.save(&key).await?;
     tx.commit().await?;
     assert_eq!(base.number("count(*)", "@keys").await?, 1);
     Ok(())
