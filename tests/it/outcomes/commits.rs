@@ -57,7 +57,8 @@ async fn a_worker_whose_commits_are_cut_applies_everything_once() -> Result<()> 
     deployment.publish(&users(0..EVENTS)).await?;
     let proxy = Proxy::before(&deployment.base.url).await?;
     for n in 0..CUTS {
-        proxy.plan("COMMIT", if n % 2 == 0 { Deed::LoseReply } else { Deed::LoseRequest });
+        // In pairs: while the brake holds, every other COMMIT is that of a probe.
+        proxy.plan("COMMIT", if n % 4 < 2 { Deed::LoseReply } else { Deed::LoseRequest });
     }
     deployment
         .set("ROLLCALL__STORE__URL", proxy.url())
