@@ -64,7 +64,9 @@ impl Default for Low {
 const PLACEHOLDERS: [&str; 4] = ["{uuid}", "{email}", "{user_id}", "{display_name}"];
 
 /// Our own tables, in which nobody is looked for.
-const OUR_TABLES: [&str; 12] = [
+const OUR_TABLES: [&str; 17] = [
+    "announcements",
+    "cascade_work",
     "checkpoints",
     "customers",
     "dead_letters",
@@ -73,10 +75,13 @@ const OUR_TABLES: [&str; 12] = [
     "holds",
     "keys",
     "ledger",
+    "mails",
     "migrations",
     "outbox",
     "policies",
     "profiles",
+    "retries",
+    "suspects",
 ];
 
 const PLAIN: &str = "give a plain name: letters, digits and underscores, 63 at most, no digit first";

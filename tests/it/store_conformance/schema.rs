@@ -1,6 +1,7 @@
 //! Migrations, and what applications may rely on: names, order and uniqueness of the public columns.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use rollcall::config::Config;
 use rollcall::store::{SchemaState, Store, StoreError};
 
 use crate::world::{Base, Which, on_both};
@@ -10,6 +11,7 @@ on_both!(
     a_database_without_tables_is_behind,
     a_database_of_a_newer_version_is_ahead,
     the_public_columns_are_those_of_the_contract,
+    none_of_our_tables_is_taken_for_the_applications,
     public_rows_are_unique_and_found_by_email,
 );
 
@@ -78,6 +80,23 @@ async fn the_public_columns_are_those_of_the_contract(base: Base) -> Result<()> 
             ledger.iter().any(|there| there == column),
             "{column} is missing: {ledger:?}"
         );
+    }
+    Ok(())
+}
+
+async fn none_of_our_tables_is_taken_for_the_applications(base: Base) -> Result<()> {
+    base.store().await?;
+    let url = match base.which {
+        Which::Sqlite => "sqlite://rollcall.db",
+        Which::Postgres => "postgres://app@db/app",
+    };
+    for table in base.tables().await? {
+        let named = base.table(&table);
+        let text = format!("[store]\nurl = \"{url}\"\n[customers]\nlookup = \"table\"\ntable = \"{named}\"");
+        let refused = Config::parse("config.toml", &text, std::iter::empty())
+            .err()
+            .context(named.clone())?;
+        assert!(refused.to_string().contains(&named), "{refused}");
     }
     Ok(())
 }

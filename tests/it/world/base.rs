@@ -224,6 +224,15 @@ impl Base {
         Ok(lines)
     }
 
+    /// The names of our tables.
+    pub async fn tables(&self) -> Result<Vec<String>> {
+        let (name, from) = match self.which {
+            Which::Sqlite => ("name", "sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'"),
+            Which::Postgres => ("tablename", "pg_tables WHERE schemaname = 'rollcall'"),
+        };
+        self.lines(&[name], from).await
+    }
+
     /// The columns of one of our tables, in their order.
     pub async fn columns(&self, table: &str) -> Result<Vec<String>> {
         let (name, from) = match self.which {
