@@ -54,7 +54,10 @@ pub async fn explain(store: &Store, user_id: &str) -> Result<Explained, StoreErr
         .map(|row| recalled(row, &policies))
         .collect::<Result<_, _>>()?;
     let tale = domain::story(&history, user_id);
-    let person = tale.person.and_then(|id| tale.world.persons.get(&id)).cloned();
+    let person = tale
+        .person
+        .and_then(|id| tale.world.persons.get(&id))
+        .map(|person| Person::clone(person));
     let mut told: std::collections::BTreeSet<usize> = tale.entries.into_iter().collect();
     let mut mails = mails(store, &rows).await?;
     let chapters = rows

@@ -247,19 +247,21 @@ impl<'a> Batch<'a> {
 
     /// Plans what is left; indices in the plan count the fresh events.
     pub(super) fn plan(&mut self, loaded: &Loaded, limit: u64, undertaker: &Undertaker, now: OffsetDateTime) -> Plan {
-        let roots: BTreeMap<String, String> = loaded
-            .rows
-            .values()
-            .map(|row| (row.key.clone(), row.root.clone()))
+        let rows = loaded.rows.values();
+        let roots: BTreeMap<&str, &str> = rows.clone().map(|row| (row.key.as_str(), row.root.as_str())).collect();
+        let own = rows.clone().filter(|row| row.key == row.root);
+        let mut stored: BTreeMap<&str, Stored> = own
+            .map(|row| {
+                let component = Stored {
+                    newest: row.newest.clone(),
+                    events: row.events,
+                    keys: 1,
+                };
+                (row.key.as_str(), component)
+            })
             .collect();
-        let mut stored: BTreeMap<String, Stored> = BTreeMap::new();
-        for row in loaded.rows.values() {
-            stored.entry(row.root.clone()).or_default().keys += 1;
-            if row.key == row.root {
-                let component = stored.entry(row.root.clone()).or_default();
-                component.newest.clone_from(&row.newest);
-                component.events = row.events;
-            }
+        for row in rows.filter(|row| row.key != row.root) {
+            stored.entry(&row.root).or_default().keys += 1;
         }
         let mut plan = domain::plan(&self.events(), &roots, &stored, limit);
         self.uncount_anew(&mut plan);

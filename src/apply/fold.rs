@@ -1,5 +1,6 @@
 //! What a batch changes. Pure: rows and events in, rows and outcomes out.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::domain::cascade::{Trail, Watch};
 use crate::domain::{
     self, Difference, EventRef, Inputs, KeyRow, Outcome, Plan, Policy, Reason, Spacing, Verdict, World,
 };
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Incoming};
 use crate::mail::{Cause, Orders};
 use crate::store::{Decided, MailOrder, NewEntry, StoreError};
 
@@ -72,9 +73,14 @@ pub(super) enum Path {
     Late,
 }
 
-impl Batch<'_> {
+impl<'a> Batch<'a> {
     /// Folds and writes down the difference.
-    pub(super) fn decide(&mut self, plan: &Plan, loaded: Loaded, terms: &mut Terms<'_>) -> Result<Decided, StoreError> {
+    pub(super) fn decide(
+        &mut self,
+        plan: &Plan,
+        loaded: Loaded,
+        terms: &mut Terms<'_>,
+    ) -> Result<Decided<'a>, StoreError> {
         let mut decided = Decided {
             stale_components: stale_components(plan, &loaded, terms.spacing, self),
             ..Decided::default()
@@ -99,11 +105,12 @@ impl Batch<'_> {
         plan: &Plan,
         rows: &BTreeMap<String, KeyRow>,
         terms: &mut Terms<'_>,
-        decided: &mut Decided,
+        decided: &mut Decided<'a>,
     ) -> Result<(), StoreError> {
         let stored = World::from_rows(rows.values(), Vec::new());
         let mut world = stored.clone();
         let mut watch = self.followed.is_some().then(|| Watch::over(&world));
+        decided.entries.reserve(plan.fast.len());
         for (index, envelope) in self.in_order(plan) {
             let event = &*self.informed(index, envelope);
             let seen = watch.as_ref().map(|_| Watch::before(&world, event));
@@ -122,7 +129,7 @@ impl Batch<'_> {
             self.note_trail(watch.into_trail(), rows);
         }
         domain::name_rows(&mut world, terms.mint);
-        extend(&mut decided.difference, domain::difference(rows, &stored, &world, plan));
+        extend(&mut decided.difference, domain::difference(rows, &stored, world, plan));
         Ok(())
     }
 
@@ -145,13 +152,13 @@ impl Batch<'_> {
     pub(super) fn enter(
         &mut self,
         index: usize,
-        envelope: &Envelope,
+        envelope: &'a Envelope,
         Ruled { verdict, concerned }: Ruled,
         path: Path,
         terms: &Terms<'_>,
-        decided: &mut Decided,
+        decided: &mut Decided<'a>,
     ) -> Result<(), StoreError> {
-        let message = &self.arrivals[index].message;
+        let message: &'a Incoming<'a> = &self.arrivals[index].message;
         let event = &envelope.event;
         let settled = settled(&verdict);
         if let Settled::Rejected(reason) = settled {
@@ -166,35 +173,45 @@ impl Batch<'_> {
         }
         self.settled[index] = Some(settled);
         let entry = NewEntry {
-            source: event.source.clone(),
-            event_id: envelope.id.clone(),
-            user_id: envelope.user_id.clone(),
-            key: event.key.clone(),
-            new_key: event.new_key().map(str::to_owned),
+            source: &event.source,
+            event_id: &envelope.id,
+            user_id: &envelope.user_id,
+            key: &event.key,
+            new_key: event.new_key(),
             kind: event.body.kind(),
             states_time: envelope.states_time,
-            sequence: envelope.sequence.clone(),
-            position: event.position.clone(),
+            sequence: &envelope.sequence,
+            position: &event.position,
             backfill: event.backfill,
-            content: envelope.content,
-            data: envelope.data.clone(),
+            content: &envelope.content,
+            data: &envelope.data,
             verdict,
             policy_id: terms.policy_id,
             late: path == Path::Late,
-            // The broker delivers subjects that PostgreSQL could not keep.
-            subject: message.subject.replace(char::is_control, "_"),
+            subject: keepable(message.subject),
             stream_sequence: message.sequence as i64,
             published: message.published,
             reduced: envelope.reduced,
             inputs: self.inputs(index).map(inputs_text).transpose()?,
         };
         if entry.verdict.outcome != Outcome::Rejected && self.is_redriven(index) {
-            decided.resolved.push((entry.source.clone(), entry.event_id.clone()));
+            decided
+                .resolved
+                .push((entry.source.to_owned(), entry.event_id.to_owned()));
         }
         let mail = terms.mail(envelope, &entry.verdict, concerned, message.published);
         decided.mails.extend(mail);
         decided.entries.push(entry);
         Ok(())
+    }
+}
+
+/// A subject without what PostgreSQL could not keep.
+fn keepable(subject: &str) -> Cow<'_, str> {
+    if subject.contains(char::is_control) {
+        subject.replace(char::is_control, "_").into()
+    } else {
+        subject.into()
     }
 }
 
@@ -240,6 +257,15 @@ pub(super) fn settled(verdict: &Verdict) -> Settled {
     }
 }
 
+/// The first, which is nearly always all there is, is taken as it is.
+fn join<T>(all: &mut Vec<T>, more: Vec<T>) {
+    if all.is_empty() {
+        *all = more;
+    } else {
+        all.extend(more);
+    }
+}
+
 pub(super) fn extend(all: &mut Difference, more: Difference) {
     let Difference {
         keys,
@@ -253,14 +279,14 @@ pub(super) fn extend(all: &mut Difference, more: Difference) {
         customers,
         gone_customers,
     } = more;
-    all.keys.extend(keys);
-    all.departed.extend(departed);
-    all.returned.extend(returned);
-    all.new_profiles.extend(new_profiles);
-    all.profiles.extend(profiles);
-    all.gone_profiles.extend(gone_profiles);
-    all.lost_profiles.extend(lost_profiles);
-    all.new_customers.extend(new_customers);
-    all.customers.extend(customers);
-    all.gone_customers.extend(gone_customers);
+    join(&mut all.keys, keys);
+    join(&mut all.departed, departed);
+    join(&mut all.returned, returned);
+    join(&mut all.new_profiles, new_profiles);
+    join(&mut all.profiles, profiles);
+    join(&mut all.gone_profiles, gone_profiles);
+    join(&mut all.lost_profiles, lost_profiles);
+    join(&mut all.new_customers, new_customers);
+    join(&mut all.customers, customers);
+    join(&mut all.gone_customers, gone_customers);
 }

@@ -23,7 +23,7 @@ pub(super) struct Component<'a> {
     pub(super) history: History,
 }
 
-impl Batch<'_> {
+impl<'a> Batch<'a> {
     /// One component whose history is folded again.
     pub(super) fn decide_late(
         &mut self,
@@ -31,7 +31,7 @@ impl Batch<'_> {
         plan: &Plan,
         policies: &BTreeMap<i64, Arc<Policy>>,
         terms: &mut Terms<'_>,
-        decided: &mut Decided,
+        decided: &mut Decided<'a>,
     ) -> Result<(), StoreError> {
         let Component {
             planned: late,
@@ -85,7 +85,7 @@ impl Batch<'_> {
                 Origin::Ledger(row) => changed(row, verdict, row.policy_id, decided, terms)?,
             }
         }
-        extend(&mut decided.difference, domain::difference(rows, &stored, &world, plan));
+        extend(&mut decided.difference, domain::difference(rows, &stored, world, plan));
         Ok(())
     }
 }
@@ -98,10 +98,7 @@ impl<'a> Batch<'a> {
         entries: &mut [Entry],
         ledger: &'b [LedgerRow],
         refused: &Blamed,
-    ) -> Vec<Origin<'b>>
-    where
-        'a: 'b,
-    {
+    ) -> Vec<Origin<'a, 'b>> {
         let mut origins = Vec::new();
         for (source, entry) in sources.into_iter().zip(entries) {
             match source {
@@ -132,8 +129,8 @@ fn concerned(
 }
 
 /// Where an event of a history comes from.
-pub(super) enum Origin<'a> {
-    Ledger(&'a LedgerRow),
+pub(super) enum Origin<'a, 'b> {
+    Ledger(&'b LedgerRow),
     Batch(usize, &'a Envelope),
 }
 

@@ -263,13 +263,13 @@ impl Applier {
     }
 
     /// Tells others what changes, where that is configured.
-    fn announce(&self, decided: &mut Decided, now: OffsetDateTime) {
+    fn announce(&self, decided: &mut Decided<'_>, now: OffsetDateTime) {
         let Some(announcer) = &self.announcer else { return };
         let entries = decided.entries.iter();
         let mark = if decided.entries.is_empty() {
             Mark::of_time(now)
         } else {
-            Mark::of_events(entries.map(|entry| (entry.source.as_str(), entry.event_id.as_str())))
+            Mark::of_events(entries.map(|entry| (entry.source, entry.event_id)))
         };
         decided.announcements = announcer.announce(&decided.difference, &self.policy, mark, now);
     }

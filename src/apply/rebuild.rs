@@ -270,7 +270,7 @@ fn decide(
     adopt(&mut refolded.world, actual);
     domain::name_rows(&mut refolded.world, terms.mint);
     let plan = plan(&component, events);
-    let mut difference = domain::difference(&component.rows, &stored, &refolded.world, &plan);
+    let mut difference = domain::difference(&component.rows, &stored, refolded.world.clone(), &plan);
     repair(&mut difference, actual, &refolded.world, terms.policy, foreign);
     repaired.count(&difference);
     extend(&mut decided.difference, difference);

@@ -39,7 +39,7 @@ impl Followed {
         stored: &World,
         refolded: &Refolded,
         entries: &[Entry],
-        origins: &[Origin<'_>],
+        origins: &[Origin<'_, '_>],
         keys: BTreeSet<String>,
     ) {
         let told: Vec<Told<'_>> = entries

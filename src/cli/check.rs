@@ -193,7 +193,7 @@ async fn check_store(config: &Config) -> Findings {
             Err(error) => findings.problem("customers", error),
         }
     }
-    match store.durability_warnings().await {
+    match store.warnings().await {
         Ok(warnings) => warnings
             .into_iter()
             .for_each(|warning| findings.warning("database", warning)),

@@ -64,7 +64,7 @@ async fn prepare(config: &Config, broker: &Broker, store: &Store) -> anyhow::Res
     broker.ensure_stream(&wiring::events(config), manage).await?;
     outgoing_streams(config, broker).await?;
     broker.ensure_consumer(&wiring::consumer(config), manage).await?;
-    for warning in store.durability_warnings().await? {
+    for warning in store.warnings().await? {
         tracing::warn!("{warning}");
     }
     Ok(())

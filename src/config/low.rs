@@ -155,7 +155,7 @@ pub(super) struct Worker {
 impl Default for Worker {
     fn default() -> Self {
         Self {
-            lanes: 2,
+            lanes: 4,
             batch_max: 1000,
             linger: Interval(Duration::from_millis(5)),
             max_attempts: 5,

@@ -44,7 +44,7 @@ pub(super) fn consumer(check: &mut Check<'_>, low: low::Consumer, batch_max: usi
     subjects(check, at("subjects"), &low.subjects);
     let max_ack_pending = check.number(at("max_ack_pending"), low.max_ack_pending, 1..=1_000_000);
     if max_ack_pending < batch_max as i64 {
-        let remedy = format!("give at least {batch_max}, better four times that for each lane");
+        let remedy = format!("give at least {batch_max}, better twice that for each lane");
         check.report(
             at("max_ack_pending"),
             "is less than \"batch_max\" in [worker]: no batch could fill",

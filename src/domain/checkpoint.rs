@@ -128,7 +128,7 @@ impl Checkpoint {
             for (name, profile) in &mut person.profiles {
                 profile.attributes = attributes.remove(name).unwrap_or_default();
             }
-            world.persons.insert(PersonId(id), person);
+            world.persons.insert(PersonId(id), person.into());
         }
         for (key, holder) in kept.holders {
             world.admit_key(&key, holder.into());

@@ -4,7 +4,7 @@
 //! component can change what an event inside it does, so an event newer than everything in its components is simply
 //! the next one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::event::Event;
 use super::position::Position;
@@ -46,12 +46,7 @@ pub struct Planned {
 
 /// Plans a batch. `roots` gives the root of each key of the events, `stored` what is known of each root; components
 /// with more than `limit` events are not folded again.
-pub fn plan(
-    events: &[&Event],
-    roots: &BTreeMap<String, String>,
-    stored: &BTreeMap<String, Stored>,
-    limit: u64,
-) -> Plan {
+pub fn plan(events: &[&Event], roots: &BTreeMap<&str, &str>, stored: &BTreeMap<&str, Stored>, limit: u64) -> Plan {
     let mut order: Vec<usize> = (0..events.len()).collect();
     order.sort_by(|a, b| events[*a].position.cmp(&events[*b].position));
     let mut too_large = Vec::new();
@@ -59,7 +54,7 @@ pub fn plan(
         let forest = Forest::grow(events, &order, roots, stored);
         let buried = forest.late_in_large_components(limit);
         if buried.is_empty() {
-            return forest.into_plan(too_large);
+            return forest.into_plan(&order, too_large);
         }
         // Without its late events a component may have no reason left to be folded again, or to be this large.
         order.retain(|index| !buried.contains(index));
@@ -68,48 +63,50 @@ pub fn plan(
 }
 
 /// A union-find over the roots, with what the new events make of each tree.
-struct Forest {
-    parent: BTreeMap<String, String>,
-    trees: BTreeMap<String, Tree>,
+struct Forest<'a> {
+    /// Every root that was met, with its tree.
+    places: HashMap<&'a str, usize>,
+    /// The tree that a tree became part of, or itself.
+    parent: Vec<usize>,
+    trees: Vec<Tree<'a>>,
 }
 
-#[derive(Default)]
-struct Tree {
+struct Tree<'a> {
+    root: &'a str,
     stored: Stored,
-    members: BTreeSet<String>,
+    /// Roots of the trees that became part of it.
+    absorbed: Vec<&'a str>,
     events: Vec<usize>,
     late: Vec<usize>,
 }
 
-impl Forest {
+impl<'a> Forest<'a> {
     fn grow(
-        events: &[&Event],
+        events: &[&'a Event],
         order: &[usize],
-        roots: &BTreeMap<String, String>,
-        stored: &BTreeMap<String, Stored>,
+        roots: &BTreeMap<&'a str, &'a str>,
+        stored: &BTreeMap<&'a str, Stored>,
     ) -> Self {
         let mut forest = Self {
-            parent: BTreeMap::new(),
-            trees: BTreeMap::new(),
+            places: HashMap::with_capacity(events.len()),
+            parent: Vec::with_capacity(events.len()),
+            trees: Vec::with_capacity(events.len()),
         };
         for &index in order {
             let event = events[index];
-            let mut home: Option<String> = None;
+            let mut home: Option<usize> = None;
             let mut late = false;
             for key in std::iter::once(event.key.as_str()).chain(event.other_key()) {
-                let root = roots.get(key).map_or(key, String::as_str);
+                let root = roots.get(key).copied().unwrap_or(key);
                 let tree = forest.plant(root, stored);
-                late |= forest.trees[&tree]
-                    .stored
-                    .newest
-                    .as_ref()
-                    .is_some_and(|newest| *newest >= event.position);
+                let newest = forest.trees[tree].stored.newest.as_ref();
+                late |= newest.is_some_and(|newest| *newest >= event.position);
                 home = Some(match home {
-                    Some(other) if other != tree => forest.unite(&other, &tree),
+                    Some(other) if other != tree => forest.unite(other, tree),
                     _ => tree,
                 });
             }
-            if let Some(tree) = home.and_then(|home| forest.trees.get_mut(&home)) {
+            if let Some(tree) = home.map(|home| &mut forest.trees[home]) {
                 tree.events.push(index);
                 tree.stored.events += 1;
                 if late {
@@ -122,74 +119,92 @@ impl Forest {
         forest
     }
 
-    fn plant(&mut self, root: &str, stored: &BTreeMap<String, Stored>) -> String {
-        let found = self.find(root);
-        if !self.trees.contains_key(&found) {
-            let tree = Tree {
-                stored: stored.get(root).cloned().unwrap_or_default(),
-                members: BTreeSet::from([root.to_owned()]),
-                ..Tree::default()
-            };
-            self.trees.insert(found.clone(), tree);
+    /// The tree of a root, which begins with it if there is none.
+    fn plant(&mut self, root: &'a str, stored: &BTreeMap<&'a str, Stored>) -> usize {
+        if let Some(place) = self.places.get(root) {
+            return self.find(*place);
         }
-        found
+        let place = self.trees.len();
+        self.places.insert(root, place);
+        self.parent.push(place);
+        self.trees.push(Tree {
+            root,
+            stored: stored.get(root).cloned().unwrap_or_default(),
+            absorbed: Vec::new(),
+            events: Vec::new(),
+            late: Vec::new(),
+        });
+        place
     }
 
-    fn find(&self, root: &str) -> String {
-        let mut current = root;
-        while let Some(parent) = self.parent.get(current) {
-            current = parent;
+    fn find(&self, mut place: usize) -> usize {
+        while self.parent[place] != place {
+            place = self.parent[place];
         }
-        current.to_owned()
+        place
     }
 
     /// The component with more keys keeps its root, so that few rows have to change.
-    fn unite(&mut self, a: &str, b: &str) -> String {
-        let size = |root: &str| self.trees.get(root).map_or(0, |tree| tree.stored.keys);
+    fn unite(&mut self, a: usize, b: usize) -> usize {
+        let size = |place: usize| self.trees[place].stored.keys;
         let (kept, lost) = if size(b) > size(a) { (b, a) } else { (a, b) };
-        if let Some(absorbed) = self.trees.remove(lost)
-            && let Some(tree) = self.trees.get_mut(kept)
-        {
-            tree.stored.newest = tree.stored.newest.take().max(absorbed.stored.newest);
-            tree.stored.events += absorbed.stored.events;
-            tree.stored.keys += absorbed.stored.keys;
-            tree.members.extend(absorbed.members);
-            tree.events.extend(absorbed.events);
-            tree.late.extend(absorbed.late);
-        }
-        self.parent.insert(lost.to_owned(), kept.to_owned());
-        kept.to_owned()
+        self.parent[lost] = kept;
+        let lost = &mut self.trees[lost];
+        let (stored, root) = (std::mem::take(&mut lost.stored), lost.root);
+        let (absorbed, events, late) = (
+            std::mem::take(&mut lost.absorbed),
+            std::mem::take(&mut lost.events),
+            std::mem::take(&mut lost.late),
+        );
+        let tree = &mut self.trees[kept];
+        tree.stored.newest = tree.stored.newest.take().max(stored.newest);
+        tree.stored.events += stored.events;
+        tree.stored.keys += stored.keys;
+        tree.absorbed.push(root);
+        tree.absorbed.extend(absorbed);
+        tree.events.extend(events);
+        tree.late.extend(late);
+        kept
     }
 
     fn late_in_large_components(&self, limit: u64) -> Vec<usize> {
         self.trees
-            .values()
+            .iter()
             .filter(|tree| !tree.late.is_empty() && tree.stored.events > limit)
             .flat_map(|tree| tree.late.iter().copied())
             .collect()
     }
 
-    fn into_plan(self, too_large: Vec<usize>) -> Plan {
+    fn into_plan(self, order: &[usize], too_large: Vec<usize>) -> Plan {
         let mut plan = Plan {
             too_large,
             ..Plan::default()
         };
-        for (root, tree) in self.trees {
-            for member in &tree.members {
-                if *member != root {
-                    plan.merged.insert(member.clone(), root.clone());
-                }
+        let mut is_late = BTreeSet::new();
+        let mut components = Vec::with_capacity(self.trees.len());
+        let standing = (0..).zip(self.trees).zip(self.parent);
+        let mut standing: Vec<Tree<'_>> = standing
+            .filter_map(|((place, tree), parent)| (place == parent).then_some(tree))
+            .collect();
+        standing.sort_unstable_by_key(|tree| tree.root);
+        for tree in standing {
+            let root = tree.root.to_owned();
+            for member in &tree.absorbed {
+                plan.merged.insert((*member).to_owned(), root.clone());
             }
-            if tree.late.is_empty() {
-                plan.fast.extend(tree.events);
-            } else {
+            if !tree.late.is_empty() {
+                is_late.extend(tree.events.iter().copied());
+                let absorbed = tree.absorbed.into_iter().map(str::to_owned);
                 plan.late.push(Planned {
-                    roots: tree.members,
+                    roots: absorbed.chain([root.clone()]).collect(),
                     events: tree.events,
                 });
             }
-            plan.components.insert(root, tree.stored);
+            components.push((root, tree.stored));
         }
+        // Built at once from what is sorted: one after the other, each would be looked for.
+        plan.components = components.into_iter().collect();
+        plan.fast = order.iter().copied().filter(|event| !is_late.contains(event)).collect();
         plan
     }
 }

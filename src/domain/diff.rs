@@ -66,16 +66,9 @@ pub fn name_rows(world: &mut World, mint: &mut dyn FnMut() -> Uuid) {
 
 /// What has to be written. `rows` are the stored keys, `old` the world they make, `new` the world as it should be, with
 /// every row named; `plan` says how components changed.
-pub fn difference(rows: &BTreeMap<String, KeyRow>, old: &World, new: &World, plan: &Plan) -> Difference {
-    let mut difference = Difference {
-        keys: changed_keys(rows, new, plan),
-        ..Difference::default()
-    };
-    let were: BTreeMap<Uuid, &Person> = old
-        .persons
-        .values()
-        .filter_map(|person| Some((person.row?, person)))
-        .collect();
+pub fn difference(rows: &BTreeMap<String, KeyRow>, old: &World, new: World, plan: &Plan) -> Difference {
+    let mut difference = Difference::default();
+    let were: BTreeMap<Uuid, &Person> = old.people().filter_map(|person| Some((person.row?, person))).collect();
     for person in new.persons.values() {
         let was = person.row.and_then(|row| were.get(&row)).copied();
         if person.deleted_at.is_some() {
@@ -93,8 +86,10 @@ pub fn difference(rows: &BTreeMap<String, KeyRow>, old: &World, new: &World, pla
         .filter(|person| person.deleted_at.is_some())
         .filter_map(|person| person.row);
     difference.returned.extend(vanished.filter(|row| !are.contains(row)));
-    profile_changes(old, new, &mut difference);
-    customer_changes(old, new, &mut difference);
+    profile_changes(old, &new, &mut difference);
+    customer_changes(old, &new, &mut difference);
+    // Last, because the people go with their keys.
+    difference.keys = changed_keys(rows, new, plan);
     difference
 }
 

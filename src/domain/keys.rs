@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::component::{Plan, Stored};
 use super::person::Person;
 use super::position::Position;
-use super::world::{Holder, World};
+use super::world::{Holder, PersonId, World};
 
 /// What is stored about a key.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,7 +57,7 @@ impl World {
         for row in rows.clone() {
             if let StoredHolder::Active(person) = &row.holder {
                 let name = person.row;
-                let id = world.admit(Person::clone(person));
+                let id = world.admit(person.clone());
                 ids.extend(name.map(|name| (name, id)));
                 world.admit_key(&row.key, Holder::Active(id));
             }
@@ -80,20 +80,46 @@ impl World {
     }
 }
 
-/// The keys of `rows` and `new` whose row changes.
-pub(super) fn changed_keys(rows: &BTreeMap<String, KeyRow>, new: &World, plan: &Plan) -> Vec<KeyRow> {
-    let keys = rows
-        .keys()
-        .chain(new.holders.keys().filter(|key| !rows.contains_key(*key)));
-    keys.filter_map(|key| {
-        let row = key_row(key, rows.get(key), new, plan);
-        (rows.get(key) != Some(&row)).then_some(row)
-    })
-    .collect()
+/// The keys of `rows` and `new` whose row changes. The people go with their keys.
+pub(super) fn changed_keys(rows: &BTreeMap<String, KeyRow>, mut new: World, plan: &Plan) -> Vec<KeyRow> {
+    let holders = std::mem::take(&mut new.holders);
+    // Before anybody goes.
+    let aliased: BTreeMap<PersonId, Uuid> = holders
+        .values()
+        .filter_map(|holder| match holder {
+            Holder::Alias(id) => Some((*id, new.persons.get(id)?.row?)),
+            Holder::Active(_) | Holder::Tombstone => None,
+        })
+        .collect();
+    let mut changed = Vec::new();
+    let gone = rows.iter().filter(|(key, _)| !holders.contains_key(*key));
+    for (key, row) in gone {
+        changed.extend(key_row(key.clone(), Some(row), StoredHolder::Unknown, plan));
+    }
+    for (key, holder) in holders {
+        let row = rows.get(&key);
+        let holder = match holder {
+            Holder::Active(id) => match new.persons.remove(&id) {
+                Some(mut person) => {
+                    person.strip();
+                    StoredHolder::Active(person)
+                }
+                None => StoredHolder::Unknown,
+            },
+            Holder::Alias(id) => match aliased.get(&id) {
+                Some(row) => StoredHolder::Alias(*row),
+                None => StoredHolder::Unknown,
+            },
+            Holder::Tombstone => StoredHolder::Tombstone,
+        };
+        changed.extend(key_row(key, row, holder, plan));
+    }
+    changed
 }
 
-fn key_row(key: &str, was: Option<&KeyRow>, new: &World, plan: &Plan) -> KeyRow {
-    let root = was.map_or(key, |row| row.root.as_str());
+/// The row of a key that is held like this, if that is not how it is stored.
+fn key_row(key: String, was: Option<&KeyRow>, holder: StoredHolder, plan: &Plan) -> Option<KeyRow> {
+    let root = was.map_or(key.as_str(), |row| row.root.as_str());
     let root = plan.merged.get(root).map_or(root, String::as_str);
     let stored = plan.components.get(root).filter(|_| root == key);
     let (newest, events) = match (stored, was) {
@@ -101,26 +127,12 @@ fn key_row(key: &str, was: Option<&KeyRow>, new: &World, plan: &Plan) -> KeyRow 
         (None, Some(was)) if root == key => (was.newest.clone(), was.events),
         _ => (None, 0),
     };
-    KeyRow {
-        key: key.to_owned(),
+    let row = KeyRow {
         root: root.to_owned(),
-        holder: stored_holder(key, new),
+        key,
+        holder,
         newest,
         events,
-    }
-}
-
-fn stored_holder(key: &str, new: &World) -> StoredHolder {
-    match new.holders.get(key) {
-        Some(Holder::Active(id)) => match new.persons.get(id) {
-            Some(person) => StoredHolder::Active(Box::new(person.stripped())),
-            None => StoredHolder::Unknown,
-        },
-        Some(Holder::Alias(id)) => match new.persons.get(id).and_then(|person| person.row) {
-            Some(row) => StoredHolder::Alias(row),
-            None => StoredHolder::Unknown,
-        },
-        Some(Holder::Tombstone) => StoredHolder::Tombstone,
-        None => StoredHolder::Unknown,
-    }
+    };
+    (was != Some(&row)).then_some(row)
 }

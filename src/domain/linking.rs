@@ -106,7 +106,7 @@ impl World {
     fn free_row(&self, found: &Found) -> Option<Uuid> {
         let row = Uuid::parse_str(&found.id).ok()?;
         let held = |person: &Person| person.customers.values().any(|customer| customer.found == Some(row));
-        (!self.persons.values().any(held)).then_some(row)
+        (!self.people().any(held)).then_some(row)
     }
 
     /// The application's own row of a membership that begins, where configuration has us look for one.
@@ -138,7 +138,7 @@ impl World {
             return false;
         };
         let person = match subject {
-            Subject::Active(id) => self.persons.get(&id),
+            Subject::Active(id) => self.find(id),
             Subject::Tombstone | Subject::Unknown => None,
         };
         let profile = person.and_then(|person| person.profiles.get(profile_type));

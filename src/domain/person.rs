@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -116,7 +117,7 @@ pub struct Person {
     pub degraded: BTreeSet<String>,
     /// Their profiles by type.
     #[serde(default)]
-    pub profiles: BTreeMap<String, Profile>,
+    pub profiles: BTreeMap<String, Box<Profile>>,
     /// Their memberships by organization.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub customers: BTreeMap<String, Customer>,
@@ -140,7 +141,7 @@ pub struct Person {
 
 impl Fields {
     /// Names of the fields in which two states differ.
-    pub(super) fn differing(&self, other: &Self) -> Vec<String> {
+    pub(super) fn differing(&self, other: &Self) -> Vec<Cow<'static, str>> {
         [
             ("email", self.email != other.email),
             ("email_verified", self.email_verified != other.email_verified),
@@ -156,7 +157,7 @@ impl Fields {
         ]
         .into_iter()
         .filter(|(_, differs)| *differs)
-        .map(|(name, _)| name.to_owned())
+        .map(|(name, _)| name.into())
         .collect()
     }
 
@@ -175,9 +176,13 @@ impl Fields {
 
     /// A flag belongs to the address it came with: a new address without one starts unverified.
     fn patch_email(&mut self, patch: &Patch) {
-        let before = self.email.clone();
+        let is_new = match &patch.email {
+            Change::Keep => false,
+            Change::Clear => self.email.is_some(),
+            Change::Set(email) => self.email.as_ref() != Some(email),
+        };
         set(&mut self.email, &patch.email);
-        if self.email != before {
+        if is_new {
             self.email_verified = None;
         }
         set(&mut self.email_verified, &patch.email_verified);
@@ -260,7 +265,7 @@ impl Person {
             attributes.extend(synchronised.clone());
             self.profiles.insert(
                 name.to_owned(),
-                Profile {
+                Box::new(Profile {
                     status: rule.initial,
                     organization_id: self.fields.organization_id.clone(),
                     display_name: profile::display_name(rule, &self.key, &self.fields),
@@ -269,29 +274,27 @@ impl Person {
                     made_by: event.reference,
                     row: None,
                     attributes,
-                },
+                }),
             );
             made.push(name.to_owned());
         }
         made
     }
 
-    /// Brings display names and synchronised attributes of the named profiles into step with the fields.
-    pub(super) fn refresh<'a>(
-        &mut self,
-        types: impl Iterator<Item = &'a String>,
-        before: (&str, &Fields),
-        policy: &Policy,
-    ) {
-        for name in types {
-            let (Some(rule), Some(profile)) = (policy.rule(name), self.profiles.get_mut(name)) else {
+    /// Brings display names and synchronised attributes of the profiles of these types into step with the fields.
+    pub(super) fn refresh(&mut self, is_meant: impl Fn(&String) -> bool, before: (&str, &Fields), policy: &Policy) {
+        let Self {
+            key, fields, profiles, ..
+        } = self;
+        for (name, profile) in profiles.iter_mut().filter(|(name, _)| is_meant(name)) {
+            let Some(rule) = policy.rule(name) else {
                 continue;
             };
-            if let Some(display_name) = profile::renewed_display_name(rule, before, (&self.key, &self.fields)) {
+            if let Some(display_name) = profile::renewed_display_name(rule, before, (key, fields)) {
                 profile.display_name = display_name;
             }
-            if before.1.metadata != self.fields.metadata {
-                let synchronised = profile::synchronised(rule, &self.fields);
+            if before.1.metadata != fields.metadata {
+                let synchronised = profile::synchronised(rule, fields);
                 // A row that is not stored yet is made with what its attributes have become.
                 for name in profile.synchronised.keys() {
                     profile.attributes.remove(name);
@@ -310,10 +313,15 @@ impl Person {
     /// The person as it is stored: without what is stored elsewhere.
     pub(super) fn stripped(&self) -> Self {
         let mut person = self.clone();
-        person.aliases.clear();
-        for profile in person.profiles.values_mut() {
+        person.strip();
+        person
+    }
+
+    /// Takes away what is stored elsewhere.
+    pub(super) fn strip(&mut self) {
+        self.aliases.clear();
+        for profile in self.profiles.values_mut() {
             profile.attributes.clear();
         }
-        person
     }
 }

@@ -268,7 +268,7 @@ fn hand_over_rows(world: &mut World, stored: &World, pairs: &[(PersonId, PersonI
 impl World {
     /// The names of every row of everybody; one set, because ids of persons, profiles and customers never coincide.
     pub fn row_names(&self) -> impl Iterator<Item = Uuid> {
-        self.persons.values().flat_map(rows)
+        self.people().flat_map(rows)
     }
 }
 

@@ -110,15 +110,18 @@ impl World {
             adopt_address(person, policy);
         }
         let aliases = std::mem::take(&mut absorbed.aliases);
-        let taken_over = person.absorb(absorbed);
+        let taken_over = person.absorb(*absorbed);
         self.holders.insert(to.to_owned(), Holder::Active(survivor));
         for key in aliases.into_iter().chain([old_key]) {
             self.point(key, survivor);
         }
         self.patch_and_finish(survivor, &before, event, patch, policy, &mut effects);
         // What came from the other was named after the other's fields.
-        self.person_mut(survivor)
-            .refresh(taken_over.iter(), (&before_other.0, &before_other.1), policy);
+        self.person_mut(survivor).refresh(
+            |name| taken_over.contains(name),
+            (&before_other.0, &before_other.1),
+            policy,
+        );
         (Verdict::applied(effects), Some(survivor))
     }
 

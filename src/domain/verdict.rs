@@ -1,6 +1,7 @@
 //! What became of an event: the closed lists of outcomes and reasons, and what it changed.
 
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 use super::inputs::Question;
 
@@ -226,7 +227,7 @@ pub struct Effects {
     pub became_real: bool,
     /// Fields whose value changed, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub fields: Vec<String>,
+    pub fields: Vec<Cow<'static, str>>,
     /// The key moved: from, to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<(String, String)>,

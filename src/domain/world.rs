@@ -31,7 +31,7 @@ pub struct World {
     /// What each known key stands for.
     pub holders: BTreeMap<String, Holder>,
     /// The people, departed ones included where configuration keeps them.
-    pub persons: BTreeMap<PersonId, Person>,
+    pub persons: BTreeMap<PersonId, Box<Person>>,
     /// People who were merged into others.
     pub(super) absorbed: BTreeMap<PersonId, PersonId>,
     /// The id of the next person.
@@ -53,10 +53,10 @@ pub(super) type Ruling = (Verdict, Option<PersonId>);
 
 impl World {
     /// Adds a person read from storage; their keys follow in `holders` and `aliases`.
-    pub fn admit(&mut self, person: Person) -> PersonId {
+    pub fn admit(&mut self, person: impl Into<Box<Person>>) -> PersonId {
         let id = PersonId(self.next);
         self.next += 1;
-        self.persons.insert(id, person);
+        self.persons.insert(id, person.into());
         id
     }
 
@@ -284,12 +284,21 @@ impl World {
         effects: &mut Effects,
     ) {
         let person = self.person_mut(id);
-        let types: Vec<String> = person.profiles.keys().cloned().collect();
-        person.refresh(types.iter(), (&before.0, &before.1), policy);
+        person.refresh(|_| true, (&before.0, &before.1), policy);
         effects.fields = before.1.differing(&person.fields);
         person.version += 1;
         person.updated_at = event.time.micros();
         self.link(id, event, policy, &before.1, effects);
+    }
+
+    /// Everybody, in the order in which they came.
+    pub(super) fn people(&self) -> impl Iterator<Item = &Person> {
+        self.persons.values().map(|person| &**person)
+    }
+
+    /// A person, if they are there.
+    pub(super) fn find(&self, id: PersonId) -> Option<&Person> {
+        self.persons.get(&id).map(|person| &**person)
     }
 
     pub(super) fn person(&self, id: PersonId) -> &Person {

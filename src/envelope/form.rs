@@ -74,9 +74,10 @@ fn structured(message: &Incoming<'_>) -> Result<Attributes, Refusal> {
         .ok_or_else(|| undecodable("attribute data is missing"))?;
     let raw: Data<'_> = serde_json::from_slice(message.payload)
         .map_err(|error| undecodable(format!("the event is not valid JSON: {error}")))?;
-    let attribute = |name: &str| match event.get(name) {
+    // Each is asked for once.
+    let attribute = |name: &str| match event.remove(name) {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(Value::String(text)) => Ok(Some(text)),
         Some(Value::Number(number)) if name == "sequence" && !number.is_f64() => Ok(Some(number.to_string())),
         Some(_) => Err(undecodable(format!("attribute {name} must be a string"))),
     };
@@ -134,16 +135,11 @@ fn bare(message: &Incoming<'_>) -> Result<Attributes, Refusal> {
 }
 
 fn from_attributes(
-    attribute: impl Fn(&str) -> Result<Option<String>, Refusal>,
+    mut attribute: impl FnMut(&str) -> Result<Option<String>, Refusal>,
     data: String,
     value: Value,
 ) -> Result<Attributes, Refusal> {
-    let required = |name: &str| {
-        attribute(name)?
-            .filter(|text| !text.is_empty())
-            .ok_or_else(|| undecodable(format!("attribute {name} is missing or empty")))
-    };
-    let version = required("specversion")?;
+    let version = required(&mut attribute, "specversion")?;
     if version != "1.0" {
         return Err(undecodable("attribute specversion must be 1.0"));
     }
@@ -159,15 +155,24 @@ fn from_attributes(
         }
     }
     Ok(Attributes {
-        kind: required("type")?,
-        source: identity("attribute source", required("source")?)?,
-        id: identity("attribute id", required("id")?)?,
+        kind: required(&mut attribute, "type")?,
+        source: identity("attribute source", required(&mut attribute, "source")?)?,
+        id: identity("attribute id", required(&mut attribute, "id")?)?,
         time: attribute("time")?.map(|text| time(&text)).transpose()?,
         sequence: sequence(attribute("sequence")?.unwrap_or_default())?,
         backfill: attribute("createdvia")?.as_deref() == Some("backfill"),
         data,
         value,
     })
+}
+
+fn required(
+    attribute: &mut impl FnMut(&str) -> Result<Option<String>, Refusal>,
+    name: &str,
+) -> Result<String, Refusal> {
+    attribute(name)?
+        .filter(|text| !text.is_empty())
+        .ok_or_else(|| undecodable(format!("attribute {name} is missing or empty")))
 }
 
 fn time(text: &str) -> Result<Timestamp, Refusal> {

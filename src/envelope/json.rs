@@ -11,13 +11,9 @@ pub(super) fn parse(bytes: &[u8], what: &str) -> Result<Value, Refusal> {
     if bytes.is_empty() {
         return Err(undecodable(format!("{what} is empty")));
     }
-    if let Err(error) = std::str::from_utf8(bytes) {
-        return Err(undecodable(format!(
-            "{what} is not UTF-8 from byte {} on",
-            error.valid_up_to()
-        )));
-    }
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| undecodable(format!("{what} is not UTF-8 from byte {} on", error.valid_up_to())))?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = Strict
         .deserialize(&mut deserializer)
         .and_then(|value| deserializer.end().map(|()| value));

@@ -1,5 +1,6 @@
 //! The rows that go in and out of the store beside the folded world.
 
+use std::borrow::Cow;
 use time::OffsetDateTime;
 
 use super::{MailOrder, StoreError, columns};
@@ -9,23 +10,23 @@ use crate::domain::{self, Checkpoint, Difference, Kind, Outcome, Position, Reaso
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the columns of the ledger, explained in docs/SCHEMA.md")]
 #[expect(clippy::struct_excessive_bools, reason = "four independent columns")]
-pub struct NewEntry {
-    pub source: String,
-    pub event_id: String,
-    pub user_id: String,
-    pub key: String,
-    pub new_key: Option<String>,
+pub struct NewEntry<'a> {
+    pub source: &'a str,
+    pub event_id: &'a str,
+    pub user_id: &'a str,
+    pub key: &'a str,
+    pub new_key: Option<&'a str>,
     pub kind: Kind,
     pub states_time: bool,
-    pub sequence: String,
-    pub position: Position,
+    pub sequence: &'a str,
+    pub position: &'a Position,
     pub backfill: bool,
-    pub content: [u8; 32],
-    pub data: String,
+    pub content: &'a [u8; 32],
+    pub data: &'a str,
     pub verdict: Verdict,
     pub policy_id: i64,
     pub late: bool,
-    pub subject: String,
+    pub subject: Cow<'a, str>,
     pub stream_sequence: i64,
     pub published: OffsetDateTime,
     pub reduced: bool,
@@ -253,11 +254,11 @@ impl Checkpoints {
 
 /// Everything a batch writes.
 #[derive(Debug, Clone, Default)]
-pub struct Decided {
+pub struct Decided<'a> {
     /// Keys, profiles and customers.
     pub difference: Difference,
     /// Events that enter the ledger.
-    pub entries: Vec<NewEntry>,
+    pub entries: Vec<NewEntry<'a>>,
     /// Events of the ledger that are seen differently now.
     pub changed: Vec<Changed>,
     /// Dead letters.

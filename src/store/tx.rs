@@ -101,7 +101,7 @@ impl Tx<'_> {
     ///
     /// # Errors
     /// When the database refuses; then the transaction has to be dropped.
-    pub async fn save(&mut self, decided: &Decided) -> Result<(), StoreError> {
+    pub async fn save(&mut self, decided: &Decided<'_>) -> Result<(), StoreError> {
         in_tx!(self, inner => inner.save(decided).await)
     }
 

@@ -89,11 +89,22 @@ impl Lane {
 
     /// Puts away what is held back, and sets aside what may have been in hand at a death.
     async fn sort(&mut self, batch: Vec<InHand>) {
-        let (suspects, batch): (Vec<_>, Vec<_>) = batch.into_iter().partition(|event| event.delivered > 1);
+        // Nearly never is there one.
+        let (suspects, batch): (Vec<_>, Vec<_>) = if batch.iter().any(|event| event.delivered > 1) {
+            batch.into_iter().partition(|event| event.delivered > 1)
+        } else {
+            (Vec::new(), batch)
+        };
         let switch = &self.tools.switch;
-        let (held, fresh): (Vec<_>, Vec<_>) = batch
-            .into_iter()
-            .partition(|event| event.message.kind().is_some_and(|kind| switch.is_held(kind)));
+        let (held, fresh): (Vec<_>, Vec<_>) = if switch.holds_any() {
+            let is_held = |event: &InHand| {
+                let _ = event.message.decoded(&self.tools.intake);
+                event.message.kind().is_some_and(|kind| switch.is_held(kind))
+            };
+            batch.into_iter().partition(is_held)
+        } else {
+            (Vec::new(), batch)
+        };
         if !suspects.is_empty() {
             let parts = self.line_up(suspects).await;
             self.parts.extend(parts);

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use memchr::memmem;
 use time::OffsetDateTime;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -12,6 +13,9 @@ use crate::domain::Kind;
 use crate::envelope::{self, Envelope, Incoming, Intake, Refusal};
 use crate::jetstream::{Acker, Delivery};
 use crate::store::{Attempt, Parked};
+
+/// The field that says who an event is about, as JSON has it.
+const USER_ID: &[u8] = b"\"user_id\"";
 
 /// What is known of a message, and what the decoder made of it once it was asked.
 pub(super) struct Message {
@@ -128,9 +132,12 @@ impl Message {
         self.envelope().map(|envelope| envelope.event.body.kind())
     }
 
-    /// The key of the user it is about, where it was decoded.
-    pub(super) fn key(&self) -> Option<&str> {
-        self.envelope().map(|envelope| envelope.event.key.as_str())
+    /// The id of the user it seems to be about, as it is written there: a guess, before anything is decoded.
+    pub(super) fn user(&self) -> Option<&[u8]> {
+        let name = memmem::find(&self.payload, USER_ID)?;
+        let mut rest = self.payload[name + USER_ID.len()..].trim_ascii_start();
+        rest = rest.strip_prefix(b":")?.trim_ascii_start().strip_prefix(b"\"")?;
+        Some(&rest[..memchr::memchr(b'"', rest)?])
     }
 
     /// Source and id, where it was decoded.

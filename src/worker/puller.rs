@@ -126,11 +126,6 @@ impl Puller {
     async fn hand_out(&self, delivery: Delivery, room: (OwnedSemaphorePermit, OwnedSemaphorePermit)) {
         let (delivered, pending) = (delivery.delivered, delivery.pending);
         let (message, acker) = Message::of(delivery);
-        // What may have killed a worker is decoded where a note says so first.
-        if delivered <= 1 {
-            let _ = message.decoded(&self.tools.intake);
-        }
-        reach(Point::Decoded);
         let lane = lane_of(&message, self.queues.len());
         let event = InHand {
             message: Arc::new(message),
@@ -191,9 +186,10 @@ impl Puller {
     }
 }
 
-/// Events of one user meet in one lane, so that lanes seldom wait for each other's locks. Nothing depends on it.
+/// Events of one user meet in one lane, so that lanes seldom wait for each other's locks. Nothing depends on it: who it is
+/// about is guessed here, and decoded where the event is applied, by the processor that then has it at hand.
 fn lane_of(message: &Message, lanes: usize) -> usize {
-    match message.key() {
+    match message.user() {
         Some(key) => {
             let mut hash = DefaultHasher::new();
             key.hash(&mut hash);

@@ -112,6 +112,12 @@ impl KillSwitch {
         endings.held = held;
     }
 
+    /// Whether any type is held back.
+    pub fn holds_any(&self) -> bool {
+        let endings = self.endings.lock().unwrap_or_else(PoisonError::into_inner);
+        !endings.held.is_empty()
+    }
+
     /// Whether a type is held back.
     pub fn is_held(&self, kind: Kind) -> bool {
         let endings = self.endings.lock().unwrap_or_else(PoisonError::into_inner);

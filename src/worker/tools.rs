@@ -18,6 +18,7 @@ use crate::apply::{Applier, Givens, Settled};
 use crate::clock;
 use crate::domain::Reason;
 use crate::envelope::Intake;
+use crate::failpoint::{Point, reach};
 use crate::failure::{self, Class, Fault};
 use crate::shutdown::Shutdown;
 use crate::store::StoreError;
@@ -97,7 +98,11 @@ impl Tools {
         let task = tokio::spawn(async move {
             let arrivals: Vec<_> = messages
                 .iter()
-                .map(|message| message.arrival(&tools.intake, form))
+                .map(|message| {
+                    let arrival = message.arrival(&tools.intake, form);
+                    reach(Point::Decoded);
+                    arrival
+                })
                 .collect::<Option<_>>()?;
             #[cfg(debug_assertions)]
             die_of(&messages);

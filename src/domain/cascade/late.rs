@@ -66,7 +66,7 @@ fn taken(was: Option<&Person>, is: &Person) -> impl Iterator<Item = String> {
 
 /// The people who are there.
 fn by_row(world: &World) -> BTreeMap<Uuid, &Person> {
-    let present = world.persons.values().filter(|person| person.deleted_at.is_none());
+    let present = world.people().filter(|person| person.deleted_at.is_none());
     present.filter_map(|person| Some((person.row?, person))).collect()
 }
 
@@ -93,7 +93,7 @@ impl<'a> Difference<'a> {
                 (Some(_), Some(fate)) => self.pass(KeyKind::UserId, key, fate, true),
                 (Some(Holder::Tombstone), None) => self.buried(key),
                 (Some(Holder::Alias(id)), None) => {
-                    if let Some(person) = self.new.persons.get(id).filter(|person| self.has_stirred(person)) {
+                    if let Some(person) = self.new.find(*id).filter(|person| self.has_stirred(person)) {
                         self.pass(KeyKind::UserId, key, Fate::Moved(person.key.clone()), false);
                     }
                 }
@@ -110,7 +110,7 @@ impl<'a> Difference<'a> {
         let was = self.stood_at(key)?;
         let now = was.row.and_then(|row| self.are.get(&row));
         let speaks_for = match self.new.holders.get(key) {
-            Some(Holder::Active(id) | Holder::Alias(id)) => self.new.persons.get(id),
+            Some(Holder::Active(id) | Holder::Alias(id)) => self.new.find(*id),
             Some(Holder::Tombstone) | None => None,
         };
         match (now, speaks_for) {
@@ -127,7 +127,7 @@ impl<'a> Difference<'a> {
             return;
         }
         let before = match self.stored.holders.get(key) {
-            Some(Holder::Active(id) | Holder::Alias(id)) => self.stored.persons.get(id),
+            Some(Holder::Active(id) | Holder::Alias(id)) => self.stored.find(*id),
             Some(Holder::Tombstone) | None => None,
         };
         let mark = before.map_or(self.last, |person| person.began);
@@ -146,7 +146,7 @@ impl<'a> Difference<'a> {
 
     fn stood_at(&self, key: &str) -> Option<&'a Person> {
         match self.stored.holders.get(key)? {
-            Holder::Active(id) => self.stored.persons.get(id),
+            Holder::Active(id) => self.stored.find(*id),
             Holder::Alias(_) | Holder::Tombstone => None,
         }
     }
@@ -194,7 +194,7 @@ impl<'a> Difference<'a> {
     /// The person that one whose rows are nobody's became part of.
     fn became(&self, was: &Person) -> Option<&'a Person> {
         match self.new.holders.get(&was.key)? {
-            Holder::Active(id) | Holder::Alias(id) if !self.buried.contains(&was.key) => self.new.persons.get(id),
+            Holder::Active(id) | Holder::Alias(id) if !self.buried.contains(&was.key) => self.new.find(*id),
             _ => None,
         }
     }

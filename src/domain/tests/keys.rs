@@ -61,7 +61,7 @@ fn written(components: &[&str], merged: &[&str], tombstones: &[&str]) -> Vec<Str
     for key in tombstones {
         new.admit_key(key, Holder::Tombstone);
     }
-    let written = difference(&rows, &World::default(), &new, &plan);
+    let written = difference(&rows, &World::default(), new, &plan);
     written.keys.iter().map(text).collect()
 }
 

@@ -49,7 +49,7 @@ impl Storage {
             self.minted += 1;
             uuid::Uuid::from_u128(self.minted)
         });
-        difference(&self.rows, &self.world(), new, &Plan::default())
+        difference(&self.rows, &self.world(), new.clone(), &Plan::default())
     }
 
     /// What one more event changes, on top of what is stored.

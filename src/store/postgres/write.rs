@@ -1,11 +1,11 @@
 //! What a batch writes: first what goes, then what steps aside, then what changes, then what is new, so that a key
 //! that passes from one person to another within the batch is never held twice.
 
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::super::{Changed, Decided, Letter, NewEntry, StoreError, columns};
 use super::Tx;
+use super::copy::overtaken;
 use crate::domain::{CustomerChange, CustomerRow, KeyRow, Person, Position, ProfileChange, ProfileRow};
 
 /// One array per column.
@@ -26,7 +26,7 @@ macro_rules! try_column {
 }
 
 impl Tx<'_> {
-    pub(in super::super) async fn save(&mut self, decided: &Decided) -> Result<(), StoreError> {
+    pub(in super::super) async fn save(&mut self, decided: &Decided<'_>) -> Result<(), StoreError> {
         let difference = &decided.difference;
         self.save_keys(&difference.keys).await?;
         self.save_departed(&difference.departed, &difference.returned).await?;
@@ -51,31 +51,43 @@ impl Tx<'_> {
         let (mut new, there): (Vec<&KeyRow>, Vec<&KeyRow>) =
             rows.iter().partition(|row| self.new_keys.contains(&row.key));
         new.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        for (sql, rows) in [
-            (include_str!("insert_keys.sql"), new),
-            (include_str!("update_keys.sql"), there),
-        ] {
-            if rows.is_empty() {
-                continue;
-            }
-            let holders = try_column!(rows, row => columns::holder_columns(&row.holder));
-            let (persons, states): (Vec<Option<Uuid>>, Vec<Option<String>>) = holders.into_iter().unzip();
-            let sql = self.sql(sql);
-            let saved = sqlx::query(sql)
-                .bind(column!(rows, row => row.key.as_str()))
-                .bind(column!(rows, row => row.root.as_str()))
-                .bind(column!(rows, row => columns::holder_number(&row.holder)))
-                .bind(persons)
-                .bind(states)
-                .bind(column!(rows, row => row.newest.as_ref().map(Position::as_bytes)))
-                .bind(column!(rows, row => row.events as i64))
-                .execute(&mut *self.inner)
-                .await?;
-            if saved.rows_affected() != rows.len() as u64 {
-                return Err(StoreError::Overtaken);
-            }
+        if !new.is_empty() {
+            let sql = "COPY @keys (key, root, holder, person, state, newest, events) FROM STDIN (FORMAT binary)";
+            self.copy(sql, new.into_iter(), |rows, row| {
+                let (person, state) = columns::holder_columns(&row.holder)?;
+                rows.row(7);
+                rows.value(row.key.as_str())?;
+                rows.value(row.root.as_str())?;
+                rows.value(columns::holder_number(&row.holder))?;
+                rows.value(person)?;
+                rows.value(state)?;
+                rows.value(row.newest.as_ref().map(Position::as_bytes))?;
+                rows.value(row.events as i64)
+            })
+            .await
+            .map_err(overtaken)?;
         }
-        Ok(())
+        if there.is_empty() {
+            return Ok(());
+        }
+        let holders = try_column!(there, row => columns::holder_columns(&row.holder));
+        let (persons, states): (Vec<Option<Uuid>>, Vec<Option<String>>) = holders.into_iter().unzip();
+        let sql = self.sql(include_str!("update_keys.sql"));
+        let saved = sqlx::query(sql)
+            .bind(column!(there, row => row.key.as_str()))
+            .bind(column!(there, row => row.root.as_str()))
+            .bind(column!(there, row => columns::holder_number(&row.holder)))
+            .bind(persons)
+            .bind(states)
+            .bind(column!(there, row => row.newest.as_ref().map(Position::as_bytes)))
+            .bind(column!(there, row => row.events as i64))
+            .execute(&mut *self.inner)
+            .await?;
+        if saved.rows_affected() == there.len() as u64 {
+            Ok(())
+        } else {
+            Err(StoreError::Overtaken)
+        }
     }
 
     async fn save_departed(&mut self, departed: &[Person], returned: &[Uuid]) -> Result<(), StoreError> {
@@ -171,33 +183,33 @@ impl Tx<'_> {
         if rows.is_empty() {
             return Ok(());
         }
-        let sql = self.sql(include_str!("insert_profiles.sql"));
-        sqlx::query(sql)
-            .bind(column!(rows, row => row.profile_id))
-            .bind(column!(rows, row => row.user_id.as_str()))
-            .bind(column!(rows, row => row.profile_type.as_str()))
-            .bind(column!(rows, row => row.status.name()))
-            .bind(column!(rows, row => row.is_active))
-            .bind(column!(rows, row => row.display_name.as_str()))
-            .bind(column!(rows, row => row.email.as_deref()))
-            .bind(column!(rows, row => row.username.as_deref()))
-            .bind(column!(rows, row => row.first_name.as_deref()))
-            .bind(column!(rows, row => row.last_name.as_deref()))
-            .bind(column!(rows, row => row.full_name.as_deref()))
-            .bind(column!(rows, row => row.phone.as_deref()))
-            .bind(column!(rows, row => row.external_id.as_deref()))
-            .bind(column!(rows, row => row.organization_id.as_deref()))
-            .bind(column!(rows, row => row.customer_id))
-            .bind(try_column!(rows, row => columns::json(&row.attributes)))
-            .bind(try_column!(rows, row => columns::json(&row.degraded)))
-            .bind(column!(rows, row => row.created_via))
-            .bind(try_column!(rows, row => columns::instant(row.created_at)))
-            .bind(try_column!(rows, row => columns::instant(row.updated_at)))
-            .bind(column!(rows, row => row.version as i64))
-            .bind(try_column!(rows, row => row.deleted_at.map(columns::instant).transpose()))
-            .bind(column!(rows, row => row.linked_customer.as_deref()))
-            .execute(&mut *self.inner)
-            .await?;
+        self.copy(include_str!("copy_profiles.sql"), rows.iter(), |rows, row| {
+            rows.row(23);
+            rows.value(row.profile_id)?;
+            rows.value(row.user_id.as_str())?;
+            rows.value(row.profile_type.as_str())?;
+            rows.value(row.status.name())?;
+            rows.value(row.is_active)?;
+            rows.value(row.display_name.as_str())?;
+            rows.value(row.email.as_deref())?;
+            rows.value(row.username.as_deref())?;
+            rows.value(row.first_name.as_deref())?;
+            rows.value(row.last_name.as_deref())?;
+            rows.value(row.full_name.as_deref())?;
+            rows.value(row.phone.as_deref())?;
+            rows.value(row.external_id.as_deref())?;
+            rows.value(row.organization_id.as_deref())?;
+            rows.value(row.customer_id)?;
+            rows.jsonb(&columns::json(&row.attributes)?)?;
+            rows.jsonb(&columns::json(&row.degraded)?)?;
+            rows.value(row.created_via)?;
+            rows.value(columns::instant(row.created_at)?)?;
+            rows.value(columns::instant(row.updated_at)?)?;
+            rows.value(row.version as i64)?;
+            rows.value(row.deleted_at.map(columns::instant).transpose()?)?;
+            rows.value(row.linked_customer.as_deref())
+        })
+        .await?;
         Ok(())
     }
 
@@ -335,45 +347,39 @@ impl Tx<'_> {
         Ok(())
     }
 
-    async fn insert_ledger(&mut self, entries: &[NewEntry]) -> Result<(), StoreError> {
+    async fn insert_ledger(&mut self, entries: &[NewEntry<'_>]) -> Result<(), StoreError> {
         if entries.is_empty() {
             return Ok(());
         }
-        let sql = self.sql(include_str!("insert_ledger.sql"));
-        let times: Vec<OffsetDateTime> =
-            try_column!(entries, entry => columns::instant(entry.position.time().micros()));
-        let inserted = sqlx::query(sql)
-            .bind(column!(entries, entry => entry.source.as_str()))
-            .bind(column!(entries, entry => entry.event_id.as_str()))
-            .bind(column!(entries, entry => entry.user_id.as_str()))
-            .bind(column!(entries, entry => entry.key.as_str()))
-            .bind(column!(entries, entry => entry.new_key.as_deref()))
-            .bind(column!(entries, entry => entry.kind.name()))
-            .bind(times)
-            .bind(column!(entries, entry => entry.states_time))
-            .bind(column!(entries, entry => entry.sequence.as_str()))
-            .bind(column!(entries, entry => entry.position.as_bytes()))
-            .bind(column!(entries, entry => entry.backfill))
-            .bind(column!(entries, entry => entry.content.as_slice()))
-            .bind(column!(entries, entry => entry.data.as_str()))
-            .bind(column!(entries, entry => entry.verdict.outcome.name()))
-            .bind(column!(entries, entry => entry.verdict.reason.map(crate::domain::Reason::name)))
-            .bind(try_column!(entries, entry => columns::effects_text(&entry.verdict)))
-            .bind(try_column!(entries, entry => columns::degraded_text(&entry.verdict)))
-            .bind(column!(entries, entry => entry.policy_id))
-            .bind(column!(entries, entry => entry.late))
-            .bind(column!(entries, entry => entry.subject.as_str()))
-            .bind(column!(entries, entry => entry.stream_sequence))
-            .bind(column!(entries, entry => entry.published))
-            .bind(column!(entries, entry => entry.reduced))
-            .bind(column!(entries, entry => entry.inputs.as_deref()))
-            .execute(&mut *self.inner)
-            .await?
-            .rows_affected();
-        if inserted == entries.len() as u64 {
-            Ok(())
-        } else {
-            Err(StoreError::Overtaken)
-        }
+        self.copy(include_str!("copy_ledger.sql"), entries.iter(), |rows, entry| {
+            rows.row(24);
+            rows.value(entry.source)?;
+            rows.value(entry.event_id)?;
+            rows.value(entry.user_id)?;
+            rows.value(entry.key)?;
+            rows.value(entry.new_key)?;
+            rows.value(entry.kind.name())?;
+            rows.value(columns::instant(entry.position.time().micros())?)?;
+            rows.value(entry.states_time)?;
+            rows.value(entry.sequence)?;
+            rows.value(entry.position.as_bytes())?;
+            rows.value(entry.backfill)?;
+            rows.value(entry.content.as_slice())?;
+            rows.value(entry.data)?;
+            rows.value(entry.verdict.outcome.name())?;
+            rows.value(entry.verdict.reason.map(crate::domain::Reason::name))?;
+            rows.value(columns::effects_text(&entry.verdict)?)?;
+            rows.value(columns::degraded_text(&entry.verdict)?)?;
+            rows.value(entry.policy_id)?;
+            rows.value(entry.late)?;
+            rows.value(&*entry.subject)?;
+            rows.value(entry.stream_sequence)?;
+            rows.value(entry.published)?;
+            rows.value(entry.reduced)?;
+            rows.value(entry.inputs.as_deref())
+        })
+        .await
+        .map_err(overtaken)?;
+        Ok(())
     }
 }

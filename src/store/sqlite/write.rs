@@ -9,7 +9,7 @@ use super::Tx;
 use crate::domain::{CustomerChange, CustomerRow, KeyRow, Person, ProfileChange, ProfileRow, Reason, hex};
 
 impl Tx<'_> {
-    pub(in super::super) async fn save(&mut self, decided: &Decided) -> Result<(), StoreError> {
+    pub(in super::super) async fn save(&mut self, decided: &Decided<'_>) -> Result<(), StoreError> {
         let difference = &decided.difference;
         self.run(include_str!("save_keys.sql"), &difference.keys, key).await?;
         self.remove(
@@ -308,7 +308,7 @@ fn changed(event: &Changed) -> Result<Value, StoreError> {
     ]))
 }
 
-fn entry(entry: &NewEntry) -> Result<Value, StoreError> {
+fn entry(entry: &NewEntry<'_>) -> Result<Value, StoreError> {
     let verdict = &entry.verdict;
     Ok(json!([
         entry.source,
@@ -322,7 +322,7 @@ fn entry(entry: &NewEntry) -> Result<Value, StoreError> {
         entry.sequence,
         hex(entry.position.as_bytes()),
         entry.backfill,
-        hex(&entry.content),
+        hex(entry.content),
         entry.data,
         verdict.outcome.name(),
         verdict.reason.map(Reason::name),

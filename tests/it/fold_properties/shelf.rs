@@ -142,7 +142,7 @@ impl Shelf {
             self.ledger.insert(event.reference, (entry(event, policy), verdict));
         }
         name_rows(&mut world, &mut || mint(&mut self.minted));
-        difference(rows, &stored, &world, plan)
+        difference(rows, &stored, world, plan)
     }
 
     fn late(
@@ -186,7 +186,7 @@ impl Shelf {
             self.ledger.insert(entry.event.reference, (entry, verdict));
         }
         name_rows(&mut refolded.world, &mut || mint(&mut self.minted));
-        difference(rows, &stored, &refolded.world, plan)
+        difference(rows, &stored, refolded.world, plan)
     }
 
     /// The root that a component will have, and those of its checkpoints that still hold, in order.
@@ -284,14 +284,14 @@ fn those(rows: &BTreeMap<String, KeyRow>, wanted: impl Fn(&KeyRow) -> bool) -> B
         .collect()
 }
 
-fn roots(rows: &BTreeMap<String, KeyRow>) -> BTreeMap<String, String> {
-    rows.values().map(|row| (row.key.clone(), row.root.clone())).collect()
+fn roots(rows: &BTreeMap<String, KeyRow>) -> BTreeMap<&str, &str> {
+    rows.values().map(|row| (row.key.as_str(), row.root.as_str())).collect()
 }
 
-fn components(rows: &BTreeMap<String, KeyRow>) -> BTreeMap<String, Stored> {
-    let mut components: BTreeMap<String, Stored> = BTreeMap::new();
+fn components(rows: &BTreeMap<String, KeyRow>) -> BTreeMap<&str, Stored> {
+    let mut components: BTreeMap<&str, Stored> = BTreeMap::new();
     for row in rows.values() {
-        let component = components.entry(row.root.clone()).or_default();
+        let component = components.entry(&row.root).or_default();
         component.keys += 1;
         if row.key == row.root {
             component.newest.clone_from(&row.newest);

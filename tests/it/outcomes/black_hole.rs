@@ -57,11 +57,12 @@ async fn swallowed(line: &Line, n: usize, statement: &str) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transaction_that_is_swallowed_is_noticed_wherever_it_is() -> Result<()> {
-    let (first, second, third) = tokio::try_join!(Line::new(), Line::new(), Line::new())?;
+    let (first, second, third, fourth) = tokio::try_join!(Line::new(), Line::new(), Line::new(), Line::new())?;
     tokio::try_join!(
         swallowed(&first, 1, "BEGIN"),
-        swallowed(&second, 2, "INSERT INTO"),
-        swallowed(&third, 3, "COMMIT"),
+        swallowed(&second, 2, "SELECT L.SOURCE"),
+        swallowed(&third, 3, "COPY"),
+        swallowed(&fourth, 4, "COMMIT"),
     )?;
     Ok(())
 }

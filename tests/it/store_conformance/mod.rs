@@ -13,3 +13,4 @@ mod load;
 mod passing;
 mod rebuild;
 mod schema;
+mod secured;
