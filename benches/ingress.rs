@@ -76,6 +76,7 @@ async fn plainly(senders: usize, events: usize) -> Result<f64> {
         description: String::new(),
         when_full: WhenFull::RefuseNew,
         removal: Removal::Denied,
+        transform: None,
     };
     broker.ensure_stream(&stream, Manage::Create).await?;
     let begin = clock::monotonic();

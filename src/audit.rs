@@ -1,6 +1,6 @@
 //! The audit: proves message by message that nothing is lost, from the stream, the ledger and the dead letters alone.
 //!
-//! The consumer is asked how far it is *before* the database is: what was acknowledged then was committed before, so
+//! Each consumer is asked how far it is *before* the database is: what was acknowledged then was committed before, so
 //! that the database must know it. What is in somebody's hands cannot be judged and counts as pending. Writes nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -11,13 +11,20 @@ use time::OffsetDateTime;
 use crate::dead_letters::Undertaker;
 use crate::domain::{Outcome, Reason};
 use crate::envelope::Refusal;
-use crate::jetstream::{Reached, StoredMessages};
+use crate::jetstream::{Reached, Reader, StoredMessages};
 use crate::reading::{End, InHand, Reading};
 use crate::shutdown::Shutdown;
 use crate::store::{Entered, Store, StoreError};
 
 /// Holes, and stretches of deleted sequences, that are listed; more are only counted.
 pub const MOST_LISTED: usize = 10_000;
+/// A consumer that has everything behind it.
+const ALL: Reached = Reached {
+    acknowledged: u64::MAX,
+    delivered: u64::MAX,
+    in_hand: 0,
+    waiting: 0,
+};
 
 /// What an audit works with.
 pub struct Audit<'a> {
@@ -27,8 +34,8 @@ pub struct Audit<'a> {
     pub undertaker: &'a Undertaker,
     /// How messages are read. Its intake must not mind the future: what was applied stays so when the rule changes.
     pub reading: Reading<'a>,
-    /// How far the consumer was before anything was read.
-    pub reached: Reached,
+    /// How far each consumer was before anything was read.
+    pub readers: Vec<Reader>,
     /// Stops it between two batches.
     pub shutdown: Shutdown,
 }
@@ -165,7 +172,8 @@ pub async fn audit(
     if matches!(audited.end, End::Complete) {
         audited.note_deleted(*range.end() + 1);
     }
-    audited.unlocated = audited.in_hand.saturating_sub(with.reached.in_hand);
+    let in_hand: u64 = with.readers.iter().map(|reader| reader.reached.in_hand).sum();
+    audited.unlocated = audited.in_hand.saturating_sub(in_hand);
     audited
 }
 
@@ -195,11 +203,18 @@ impl Audit<'_> {
             let whereabouts = Whereabouts {
                 letter,
                 parked: parked.contains(&in_hand.message.sequence),
-                reached: self.reached,
+                reached: self.reached_on(&in_hand.message.subject),
             };
             standing(in_hand, of(in_hand), whereabouts)
         });
         Ok(standings.collect())
+    }
+
+    /// How far the consumer is that reads this subject. What none of them reads is in nobody's hands and will not be, as if
+    /// all of it were acknowledged.
+    fn reached_on(&self, subject: &str) -> Reached {
+        let reader = self.readers.iter().find(|reader| reader.reads(subject));
+        reader.map_or(ALL, |reader| reader.reached)
     }
 
     fn letter_of(&self, in_hand: &InHand) -> String {

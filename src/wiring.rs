@@ -1,6 +1,7 @@
 //! From the configuration to what each part wants to know.
 
 mod cascades;
+mod partitions;
 
 use std::time::Duration;
 
@@ -14,12 +15,13 @@ use crate::envelope::Intake;
 use crate::ingress::provider::Provider;
 use crate::ingress::signature::{Credentials, Jwks};
 use crate::ingress::{Endpoint, EndpointSettings, IngressError};
-use crate::jetstream::{ConnectSettings, ConsumerSettings, Manage, Removal, StreamSettings, TlsMode, WhenFull};
+use crate::jetstream::{ConnectSettings, Manage, Removal, StreamSettings, TlsMode, WhenFull};
 use crate::mail::{Orders, PostSettings, Security, Welcome};
 use crate::store::{Backend, CustomerSource, StoreSettings};
 use crate::worker::{Until, WorkerSettings};
 
 pub use cascades::{audits, steps};
+pub use partitions::{consumers, leftovers, subjects};
 
 /// How to reach the broker.
 pub fn broker(config: &Config) -> ConnectSettings {
@@ -78,6 +80,7 @@ pub fn events(config: &Config) -> StreamSettings {
         description: "events about users, for Rollcall".to_owned(),
         when_full: WhenFull::RefuseNew,
         removal: Removal::Denied,
+        transform: partitions::transform(config),
     }
 }
 
@@ -99,6 +102,7 @@ pub fn dead_letters(config: &Config) -> StreamSettings {
         description: "what Rollcall could not apply, and why".to_owned(),
         when_full: WhenFull::RefuseNew,
         removal: Removal::Allowed,
+        transform: None,
     }
 }
 
@@ -120,6 +124,7 @@ pub fn announcements(config: &Config) -> Option<StreamSettings> {
         description: "what Rollcall did to profiles".to_owned(),
         when_full: WhenFull::DropOldest,
         removal: Removal::Allowed,
+        transform: None,
     })
 }
 
@@ -164,17 +169,6 @@ pub fn orders(config: &Config) -> Option<Orders> {
         },
         max_age: mail.max_age,
     })
-}
-
-/// The consumer of the worker.
-pub fn consumer(config: &Config) -> ConsumerSettings {
-    ConsumerSettings {
-        stream: config.consumer.stream.clone(),
-        durable: config.consumer.durable.clone(),
-        filter_subjects: Vec::new(),
-        ack_wait: config.consumer.ack_wait,
-        max_ack_pending: config.consumer.max_ack_pending,
-    }
 }
 
 /// How to reach the database.
@@ -296,11 +290,12 @@ fn endpoint(low: &config::Endpoint) -> Result<Endpoint, IngressError> {
     })
 }
 
-/// How the worker works.
-pub fn worker(config: &Config, until: Until) -> WorkerSettings {
+/// How the worker works; `leftovers` are consumers of former partitions.
+pub fn worker(config: &Config, leftovers: Vec<String>, until: Until) -> WorkerSettings {
     WorkerSettings {
         stream: config.consumer.stream.clone(),
-        durable: config.consumer.durable.clone(),
+        durables: consumers(config).into_iter().map(|consumer| consumer.durable).collect(),
+        leftovers,
         ack_wait: config.consumer.ack_wait.max(Duration::from_secs(1)),
         lanes: config.worker.lanes,
         batch_max: config.worker.batch_max,

@@ -12,6 +12,7 @@ fn reached(in_hand: u64) -> Reached {
         acknowledged: 10,
         delivered: 20,
         in_hand,
+        waiting: 0,
     }
 }
 

@@ -18,7 +18,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::domain::{Body, Change, PROFILE_DETAILS, Patch, hex};
-use crate::envelope::{self, Incoming, Intake};
+use crate::envelope::{self, Incoming, Intake, Subjects};
 use crate::jetstream::{BrokerError, Outgoing, PublishWindow};
 use crate::shutdown::Shutdown;
 use crate::store::{Holding, KnownKey, QueryError, Store, StoreError};
@@ -47,6 +47,8 @@ pub struct Backfill<'a> {
     pub intake: &'a Intake,
     /// The CloudEvents source of what is published.
     pub source: &'a str,
+    /// What the subjects of what is published say.
+    pub subjects: Subjects,
     /// When it began to read: the time of every event that it makes.
     pub began: OffsetDateTime,
     /// Keys, and addresses in lower case, that are left alone.
@@ -102,6 +104,7 @@ struct Candidate {
     /// The key after prefix and case folding.
     key: String,
     says: Patch,
+    subject: String,
     payload: Vec<u8>,
 }
 
@@ -217,6 +220,7 @@ impl Backfill<'_> {
         event["id"] = key.as_str().into();
         let user = Candidate {
             names: names.into_iter().flatten().collect(),
+            subject: self.subjects.of("user.created", data["user_id"].as_str()),
             key,
             says,
             payload: event.to_string().into_bytes(),
@@ -290,7 +294,7 @@ impl Backfill<'_> {
         hash.update(&user.key);
         hash.update(self.began.unix_timestamp_nanos().to_be_bytes());
         Outgoing {
-            subject: "user.created".to_owned(),
+            subject: user.subject,
             headers: headers(),
             payload: Bytes::from(user.payload),
             message_id: format!("backfill {}", hex(&hash.finalize())),

@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::start::tables_are_current;
+use super::topology::readers;
 use super::{print_json, progress, say, wrong_usage};
 use crate::audit::{Audit, Audited, Hole, audit};
 use crate::config::Config;
@@ -67,7 +68,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     tables_are_current(&store).await?;
     let stream = config.consumer.stream.as_str();
     // First of all: what is acknowledged now is in the database before it is asked.
-    let reached = broker.reached(stream, &config.consumer.durable).await?;
+    let readers = readers(config, &broker).await?;
     let held = broker.held(stream).await?;
     let first = args.from.unwrap_or(1);
     let last = args.to.unwrap_or(held.last).min(held.last);
@@ -91,7 +92,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
             intake: &intake,
             batch_max: BATCH,
         },
-        reached,
+        readers,
         shutdown,
     };
     let began = clock::monotonic();

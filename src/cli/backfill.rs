@@ -11,10 +11,11 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::start::tables_are_current;
+use super::topology::{ensure_events, readers};
 use super::{print_json, progress, say, wrong_usage};
 use crate::backfill::{Backfill, BackfillError, Columns, Finding, Origin, Survey};
 use crate::config::Config;
-use crate::jetstream::{self, Broker, Tally};
+use crate::jetstream::{self, Broker, BrokerError, Tally};
 use crate::shutdown::Shutdown;
 use crate::store::Store;
 use crate::{clock, wiring};
@@ -96,6 +97,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
         columns: &columns,
         intake: &wiring::intake(config),
         source: &source,
+        subjects: wiring::subjects(config),
         began,
         exclude: &exclude,
         shown: args.show,
@@ -183,9 +185,7 @@ async fn apply(backfill: &Backfill<'_>, config: &Config) -> anyhow::Result<Done>
         }
     }
     let broker = jetstream::connect(&wiring::broker(config)).await?;
-    let manage = wiring::manage(config);
-    broker.ensure_stream(&wiring::events(config), manage).await?;
-    broker.ensure_consumer(&wiring::consumer(config), manage).await?;
+    ensure_events(config, &broker).await?;
     // What an earlier backfill published, and nobody applied yet, would look missing.
     caught_up(backfill.shutdown, &broker, config).await?;
     let mut window = broker.publisher().window(IN_FLIGHT, PATIENCE);
@@ -205,17 +205,26 @@ async fn apply(backfill: &Backfill<'_>, config: &Config) -> anyhow::Result<Done>
     })
 }
 
+/// Up to where every consumer has acknowledged its messages, this number at most.
+async fn done_until(config: &Config, broker: &Broker, target: u64) -> Result<u64, BrokerError> {
+    let readers = readers(config, broker).await?;
+    let behind = readers
+        .iter()
+        .map(|reader| reader.reached)
+        .filter(|reached| !reached.is_past(target));
+    Ok(behind.map(|reached| reached.acknowledged).min().unwrap_or(target))
+}
+
 /// Waits until the worker has acknowledged everything that the stream holds now.
 pub(super) async fn caught_up(shutdown: &Shutdown, broker: &Broker, config: &Config) -> anyhow::Result<()> {
-    let (stream, durable) = (&config.consumer.stream, &config.consumer.durable);
-    let target = broker.held(stream).await?.last;
-    let begun = broker.reached(stream, durable).await?.acknowledged;
+    let target = broker.held(&config.consumer.stream).await?.last;
+    let begun = done_until(config, broker, target).await?;
     let bar = progress::bar("waiting for the worker", Some(target.saturating_sub(begun)));
     let mut moved = (begun, clock::monotonic());
     let mut told = false;
     loop {
-        let reached = match broker.reached(stream, durable).await {
-            Ok(reached) => reached.acknowledged,
+        let reached = match done_until(config, broker, target).await {
+            Ok(reached) => reached,
             Err(error) if error.is_transient() => moved.0,
             Err(error) => return Err(error.into()),
         };

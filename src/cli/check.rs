@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::{print_json, say, tables};
+use super::{print_json, say, tables, topology};
 use crate::config::Config;
 use crate::jetstream::{self, Broker, BrokerError, Difference};
 use crate::store::{Remark, SchemaState, Store};
@@ -121,18 +121,35 @@ async fn compare(config: &Config, broker: &Broker, findings: &mut Findings) {
         let compared = broker.stream_differences(&stream).await;
         judge(config, subject, &format!("stream {}", stream.name), compared, findings);
     }
-    let consumer = wiring::consumer(config);
-    let compared = broker.consumer_differences(&consumer).await;
-    judge(
-        config,
-        "consumer",
-        &format!("consumer {}", consumer.durable),
-        compared,
-        findings,
-    );
+    for consumer in wiring::consumers(config) {
+        let compared = broker.consumer_differences(&consumer).await;
+        let object = format!("consumer {}", consumer.durable);
+        judge(config, "consumer", &object, compared, findings);
+    }
+    find_leftovers(config, broker, findings).await;
 }
 
-/// What is missing is no problem where `run` makes it.
+/// Consumers of partitions that there are no more. A broker that keeps their names to itself is no problem.
+async fn find_leftovers(config: &Config, broker: &Broker, findings: &mut Findings) {
+    let stream = &config.consumer.stream;
+    let Ok(names) = broker.consumer_names(stream).await else {
+        return;
+    };
+    for name in wiring::leftovers(config, names) {
+        let Ok(backlog) = broker.backlog(stream, &name).await else {
+            continue;
+        };
+        let left = backlog.pending + backlog.ack_pending;
+        let advice = match (config.consumer.partitions, left) {
+            (_, 0) => format!("nothing waits there: `nats consumer rm {stream} {name}`"),
+            (Some(_), _) => format!("{left} events wait there, which `rollcall run` applies; remove it afterwards"),
+            (None, _) => format!("{left} events wait there and nobody reads them: docs/PARTITIONS.md says what to do"),
+        };
+        findings.warning("consumer", format!("consumer {name} belongs to no partition; {advice}"));
+    }
+}
+
+/// What is missing, and what partitions change, is no problem where `run` sees to it.
 fn judge(
     config: &Config,
     subject: &'static str,
@@ -142,6 +159,12 @@ fn judge(
 ) {
     match compared {
         Ok(differences) if differences.is_empty() => findings.ok(subject, format!("{object} is as configured")),
+        Ok(differences) if topology::are_of_partitions(config, &differences) => {
+            findings.ok(
+                subject,
+                format!("{object} has other partitions than are configured; `rollcall run` changes that"),
+            );
+        }
         Ok(differences) => findings.problem(
             subject,
             BrokerError::Mismatch {

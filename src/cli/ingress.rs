@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::start::patiently;
+use super::topology::stream_for_publishing;
 use super::{Setup, print_json, say};
 use crate::config::Config;
 use crate::ingress::{self, Connected, Counts, EdgeSettings, Endpoint, IngressError};
@@ -53,6 +54,7 @@ pub(super) async fn bind(config: &Config, address: SocketAddr) -> anyhow::Result
             connections: config.http.ingress_connections,
             trusted_proxies: config.http.trusted_proxies.clone(),
             dead_prefix: config.dead_letters.subject_prefix.clone(),
+            subjects: wiring::subjects(config),
         },
     })
 }
@@ -125,9 +127,10 @@ pub(super) fn warn(config: &Config, broker: &Broker) {
 /// Without the streams nothing could be acknowledged.
 async fn connect(config: &Config, settings: &ConnectSettings) -> Result<Broker, BrokerError> {
     let broker = jetstream::connect(settings).await?;
-    let manage = wiring::manage(config);
-    broker.ensure_stream(&wiring::events(config), manage).await?;
-    broker.ensure_stream(&wiring::dead_letters(config), manage).await?;
+    stream_for_publishing(config, &broker).await?;
+    broker
+        .ensure_stream(&wiring::dead_letters(config), wiring::manage(config))
+        .await?;
     Ok(broker)
 }
 

@@ -20,6 +20,7 @@ mod run;
 mod schema;
 mod start;
 mod tables;
+mod topology;
 mod webhook;
 
 use std::path::PathBuf;

@@ -10,9 +10,11 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
+use super::topology::stream_for_publishing;
 use super::{print_json, progress, say};
 use crate::config::Config;
 use crate::domain::hex;
+use crate::envelope::Subjects;
 use crate::ingress::message_id;
 use crate::jetstream::{self, Outgoing, Tally};
 use crate::{clock, wiring};
@@ -40,16 +42,19 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     // A pipe can be read once only.
     let from_pipe = args.file == Path::new("-") || std::fs::metadata(&args.file).is_ok_and(|file| !file.is_file());
     // A bad line of a file is found before the first event is on its way.
-    let total = if from_pipe { None } else { Some(validate(&args.file)?) };
+    let subjects = wiring::subjects(config);
+    let total = if from_pipe {
+        None
+    } else {
+        Some(validate(&args.file, subjects)?)
+    };
     let broker = jetstream::connect(&wiring::broker(config)).await?;
-    broker
-        .ensure_stream(&wiring::events(config), wiring::manage(config))
-        .await?;
+    stream_for_publishing(config, &broker).await?;
     let began = clock::monotonic();
     let bar = progress::bar("publishing", total);
     let mut window = broker.publisher().window(IN_FLIGHT, PATIENCE);
     let mut result = Ok(());
-    for line in lines(&args.file)? {
+    for line in lines(&args.file, subjects)? {
         let pushed = match line {
             Ok(message) => window.push(message).await.map_err(anyhow::Error::from),
             Err(error) => Err(error),
@@ -92,9 +97,9 @@ fn report(args: &Args, tally: &Tally, took: Duration) -> anyhow::Result<()> {
 }
 
 /// The number of events in a file, all of which are good.
-fn validate(file: &Path) -> anyhow::Result<u64> {
+fn validate(file: &Path, subjects: Subjects) -> anyhow::Result<u64> {
     let mut total = 0;
-    for line in lines(file)? {
+    for line in lines(file, subjects)? {
         line?;
         total += 1;
     }
@@ -102,7 +107,7 @@ fn validate(file: &Path) -> anyhow::Result<u64> {
 }
 
 /// The messages of a file or of standard input; blank lines are skipped.
-fn lines(file: &Path) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Outgoing>>> {
+fn lines(file: &Path, subjects: Subjects) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Outgoing>>> {
     let name = file.display().to_string();
     let reader: Box<dyn BufRead + Send> = if file == Path::new("-") {
         Box::new(BufReader::new(std::io::stdin()))
@@ -116,12 +121,12 @@ fn lines(file: &Path) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Outg
         .filter(|(_, line)| !matches!(line, Ok(line) if line.trim().is_empty()))
         .map(move |(number, line)| {
             let place = || format!("{name}, line {number}");
-            message(line.with_context(place)?.trim()).with_context(place)
+            message(line.with_context(place)?.trim(), subjects).with_context(place)
         }))
 }
 
 /// The message that a line stands for.
-fn message(line: &str) -> anyhow::Result<Outgoing> {
+fn message(line: &str, subjects: Subjects) -> anyhow::Result<Outgoing> {
     #[derive(serde::Deserialize)]
     struct Line<'a> {
         specversion: Option<String>,
@@ -146,7 +151,7 @@ fn message(line: &str) -> anyhow::Result<Outgoing> {
             bail!("a CloudEvent needs type, source and id");
         };
         return Ok(Outgoing {
-            subject: subject(kind, "type")?,
+            subject: subject(&kind, "type", parsed.data, subjects)?,
             headers: vec![("Content-Type".to_owned(), "application/cloudevents+json".to_owned())],
             payload: Bytes::copy_from_slice(line.as_bytes()),
             message_id: message_id(&source, &id),
@@ -157,25 +162,76 @@ fn message(line: &str) -> anyhow::Result<Outgoing> {
     };
     let hash = Sha256::digest(line.as_bytes());
     Ok(Outgoing {
-        subject: subject(name, "subject")?,
+        subject: subject(&name, "subject", Some(data), subjects)?,
         headers: Vec::new(),
         payload: Bytes::copy_from_slice(data.get().as_bytes()),
         message_id: hex(&hash),
     })
 }
 
-fn subject(name: String, field: &str) -> anyhow::Result<String> {
+fn subject(name: &str, field: &str, data: Option<&RawValue>, subjects: Subjects) -> anyhow::Result<String> {
     let token =
         |token: &str| !token.is_empty() && token.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '*' | '>'));
-    if name.starts_with("user.") && name.split('.').all(token) {
-        return Ok(name);
+    if !name.starts_with("user.") || !name.split('.').all(token) {
+        bail!("{field} must begin with \"user.\" and have no blanks or wildcards");
     }
-    bail!("{field} must begin with \"user.\" and have no blanks or wildcards")
+    if subjects == Subjects::ByType {
+        return Ok(name.to_owned());
+    }
+    // The broker would only be silent.
+    if name.split('.').count() > 3 {
+        bail!("{field} has more than three words, which the stream does not take with partitions");
+    }
+    let user_id = data.and_then(user_of);
+    Ok(subjects.of(name, user_id.as_deref()))
+}
+
+/// Whose event it is, where its data says so.
+fn user_of(data: &RawValue) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Data {
+        user_id: String,
+    }
+    Some(serde_json::from_str::<Data>(data.get()).ok()?.user_id)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::message;
+    use super::Subjects;
+    use crate::jetstream::Outgoing;
+
+    fn message(line: &str) -> anyhow::Result<Outgoing> {
+        super::message(line, Subjects::ByType)
+    }
+
+    #[test]
+    fn with_partitions_the_subject_says_whose_event_it_is() {
+        let event = r#"{"specversion":"1.0","type":"user.renamed","source":"s","id":"1","data":{"user_id":"ada"}}"#;
+        let odd = r#"{"specversion":"1.0","type":"user.renamed","source":"s","id":"1","data":{"user_id":7}}"#;
+        for (line, expected) in [
+            (event, "user.renamed.ADA"),
+            (odd, "user.renamed"),
+            (
+                r#"{"subject":"user.created","data":{"user_id":"ada"}}"#,
+                "user.created.ADA",
+            ),
+            (
+                r#"{"subject":"user.created.eu","data":{"user_id":"ada"}}"#,
+                "user.created.eu",
+            ),
+            (r#"{"subject":"user.created","data":[]}"#, "user.created"),
+        ] {
+            let expected = expected.replace("ADA", &crate::envelope::word_of("ada"));
+            let message = super::message(line, Subjects::ByUser).expect("a good line");
+            assert_eq!(message.subject, expected, "{line}");
+        }
+        let line = r#"{"subject":"user.created.eu.west","data":{"user_id":"ada"}}"#;
+        let error = super::message(line, Subjects::ByUser)
+            .expect_err("four words")
+            .to_string();
+        assert!(error.contains("three words"), "{error}");
+        assert!(message(line).is_ok());
+    }
 
     #[test]
     fn a_cloud_event_goes_to_its_type_under_source_and_id() {

@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use super::backfill::caught_up;
 use super::replay::instant;
 use super::start::tables_are_current;
+use super::topology::ensure_events;
 use super::{print_json, progress, say};
 use crate::config::Config;
 use crate::domain::{Kind, Outcome, Reason};
@@ -114,6 +115,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
         store: &store,
         stream: &config.dead_letters.stream,
         run: &run,
+        subjects: wiring::subjects(config),
         rate: args.rate,
         patience: PATIENCE,
         reading: ReadSettings {
@@ -147,8 +149,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
 /// The first ones of each kind, and the others where the first ones did not fail as before.
 async fn bring_back(redrive: &Redrive<'_>, chosen: &Chosen, broker: &Broker, config: &Config) -> anyhow::Result<Done> {
     let manage = wiring::manage(config);
-    broker.ensure_stream(&wiring::events(config), manage).await?;
-    broker.ensure_consumer(&wiring::consumer(config), manage).await?;
+    ensure_events(config, broker).await?;
     let bar = progress::bar("publishing", Some(chosen.letters.len() as u64));
     let first = first_ones(&chosen.letters);
     let mut done = Done::default();

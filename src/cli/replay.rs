@@ -12,8 +12,9 @@ use time::format_description::well_known::Rfc3339;
 use tokio::sync::Notify;
 
 use super::run::{empty_outbox, relay, say_counts};
-use super::start::{outgoing_streams, tables_are_current};
+use super::start::tables_are_current;
 use super::tables::follow;
+use super::topology::outgoing_streams;
 use super::{print_json, progress, say, wrong_usage};
 use crate::apply::Applier;
 use crate::config::Config;

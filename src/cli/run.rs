@@ -51,7 +51,7 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     let connected = Connected::default();
     let mut beside = Beside::default();
     let taking = webhooks(args, config, &connected, &mut beside, &shutdown).await?;
-    let Some((broker, store)) = ready(config, &shutdown).await? else {
+    let Some((broker, store, leftovers)) = ready(config, &shutdown).await? else {
         return Ok(ExitCode::SUCCESS);
     };
     let post = post(config, &store)?;
@@ -75,12 +75,13 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
     tracing::info!(
         stream = config.consumer.stream,
         consumer = config.consumer.durable,
+        partitions = config.consumer.partitions,
         store = config.store.url.redacted(),
         lanes = config.worker.lanes,
         "working"
     );
     let until = if args.drain { Until::Drained } else { Until::Stopped };
-    let settings = wiring::worker(config, until);
+    let settings = wiring::worker(config, leftovers, until);
     let gauges = Gauges::new(store.clone(), config.worker.kill_switch);
     health.at_work(broker.clone(), gauges.clone());
     let working = Box::pin(worker::run(

@@ -6,6 +6,7 @@ use backoff::{BackoffBuilder as _, ExponentialBuilder};
 
 use super::Setup;
 use super::tables::follow;
+use super::topology::{ensure_events, leftovers, outgoing_streams};
 use crate::config::Config;
 use crate::failure;
 use crate::jetstream::{self, Broker, BrokerError};
@@ -15,8 +16,12 @@ use crate::wiring;
 
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Connects to both sides, waiting for what is merely away. None when we are stopped before.
-pub(super) async fn ready(config: &Config, shutdown: &Shutdown) -> anyhow::Result<Option<(Broker, Store)>> {
+/// Connects to both sides, waiting for what is merely away; with consumers that are left over. None when we are stopped
+/// before.
+pub(super) async fn ready(
+    config: &Config,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Option<(Broker, Store, Vec<String>)>> {
     let settings = wiring::broker(config);
     let Some(broker) = patiently("the broker", shutdown, || async {
         jetstream::connect(&settings)
@@ -45,39 +50,28 @@ pub(super) async fn ready(config: &Config, shutdown: &Shutdown) -> anyhow::Resul
             .await
             .map_err(|error| (is_away(&error), error))
     });
-    if prepared.await?.is_none() {
+    let Some(leftovers) = prepared.await? else {
         return Ok(None);
-    }
+    };
     let following = patiently("the database", shutdown, || async {
         follow(store.clone(), config)
             .await
             .map_err(|error| (is_away(&error), error))
     });
-    Ok(following.await?.map(|store| (broker, store)))
+    Ok(following.await?.map(|store| (broker, store, leftovers)))
 }
 
-/// Makes the topology, once the tables are known to be there: nothing is made for a worker that cannot work.
-async fn prepare(config: &Config, broker: &Broker, store: &Store) -> anyhow::Result<()> {
+/// Makes the topology, once the tables are known to be there: nothing is made for a worker that cannot work. Returns the
+/// consumers of former partitions.
+async fn prepare(config: &Config, broker: &Broker, store: &Store) -> anyhow::Result<Vec<String>> {
     tables_are_current(store).await?;
     customers_can_be_found(config, store).await?;
-    let manage = wiring::manage(config);
-    broker.ensure_stream(&wiring::events(config), manage).await?;
+    ensure_events(config, broker).await?;
     outgoing_streams(config, broker).await?;
-    broker.ensure_consumer(&wiring::consumer(config), manage).await?;
     for warning in store.warnings().await? {
         tracing::warn!("{warning}");
     }
-    Ok(())
-}
-
-/// Makes the streams that the relay publishes to.
-pub(super) async fn outgoing_streams(config: &Config, broker: &Broker) -> Result<(), BrokerError> {
-    let manage = wiring::manage(config);
-    broker.ensure_stream(&wiring::dead_letters(config), manage).await?;
-    if let Some(announcements) = wiring::announcements(config) {
-        broker.ensure_stream(&announcements, manage).await?;
-    }
-    Ok(())
+    Ok(leftovers(config, broker).await?)
 }
 
 /// Fails with the remedy where the tables are not those of this version.

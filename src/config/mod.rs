@@ -16,6 +16,7 @@ mod ingress;
 mod low;
 mod mail;
 mod names;
+mod partitions;
 mod problem;
 mod profiles;
 mod secret;
@@ -146,7 +147,7 @@ pub struct ClientCertificate {
 pub struct Consumer {
     /// Name of the stream of events.
     pub stream: String,
-    /// Its subjects, each below `user.`; never empty, no two overlap.
+    /// Its subjects, each below `user.`; never empty, no two overlap. With partitions none has more than three words.
     pub subjects: Vec<String>,
     /// Name of the durable consumer.
     pub durable: String,
@@ -154,6 +155,8 @@ pub struct Consumer {
     pub ack_wait: Duration,
     /// How many deliveries may be unsettled; at least `batch_max`.
     pub max_ack_pending: i64,
+    /// Into how many parts the users are divided, each with a consumer of its own; `None` for one consumer for all.
+    pub partitions: Option<u16>,
     /// How long the stream recognises a message id; at least 100 ms.
     pub duplicate_window: Duration,
     /// How long the stream keeps a message; zero for ever.

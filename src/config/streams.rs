@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 use super::check::Check;
 use super::low::Interval;
 use super::problem::At;
-use super::{Consumer, DeadLetters, Http, Outbox, Telemetry, Worker, low, names};
+use super::{Consumer, DeadLetters, Http, Outbox, Telemetry, Worker, low, names, partitions};
 
 const YEAR: Duration = Duration::from_hours(24 * 365);
 /// The shortest window and age that the server accepts.
@@ -51,6 +51,7 @@ pub(super) fn consumer(check: &mut Check<'_>, low: low::Consumer, batch_max: usi
             remedy,
         );
     }
+    let partitions = partitions::partitions(check, &low);
     let max_age = age(check, at("max_age"), low.max_age);
     let window = check.duration(at("duplicate_window"), low.duplicate_window, SHORTEST..=YEAR);
     if !max_age.is_zero() && window > max_age {
@@ -69,9 +70,13 @@ pub(super) fn consumer(check: &mut Check<'_>, low: low::Consumer, batch_max: usi
         max_bytes: check.limit(at("max_bytes"), low.max_bytes, i64::MAX),
         max_msg_size: check.limit(at("max_msg_size"), low.max_msg_size, i32::MAX),
         stream: low.stream,
-        subjects: low.subjects,
+        subjects: match partitions {
+            None => low.subjects,
+            Some(_) => partitions::subjects(check, &low.subjects),
+        },
         durable: low.durable,
         max_ack_pending,
+        partitions,
         duplicate_window: window,
         max_age,
     }

@@ -8,6 +8,7 @@ use super::*;
 mod customers;
 mod files;
 mod ingress;
+mod partitions;
 mod rules;
 
 const SHIPPED: &str = include_str!("../../config.toml");

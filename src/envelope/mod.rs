@@ -8,6 +8,7 @@ mod form;
 mod instant;
 mod json;
 pub mod schema;
+mod subject;
 
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
@@ -16,6 +17,7 @@ use time::OffsetDateTime;
 use crate::domain::{Event, EventRef, Inputs, Kind, Position, Reason, Timestamp};
 
 pub use json::content_hash;
+pub use subject::{Subjects, word_of};
 
 /// A message as the broker delivered it.
 #[derive(Debug, Clone, Copy)]

@@ -23,6 +23,7 @@ use super::sink::{Away, Sink};
 use super::tally::{Outcome, Tally};
 use super::translation::{Letter, Translation};
 use crate::clock;
+use crate::envelope::Subjects;
 
 /// What a path begins with.
 const PREFIX: &str = "/webhooks/";
@@ -43,6 +44,7 @@ pub(super) struct Desk {
     pub(super) tally: Tally,
     trusted: Vec<IpAddr>,
     dead_prefix: String,
+    subjects: Subjects,
 }
 
 impl Desk {
@@ -51,6 +53,7 @@ impl Desk {
         sink: Sink,
         trusted: Vec<IpAddr>,
         dead_prefix: &str,
+        subjects: Subjects,
     ) -> Result<Self, IngressError> {
         Ok(Self {
             decoy: decoy(&endpoints)?,
@@ -60,6 +63,7 @@ impl Desk {
             tally: Tally::default(),
             trusted,
             dead_prefix: dead_prefix.to_owned(),
+            subjects,
         })
     }
 
@@ -149,7 +153,11 @@ impl Desk {
             outgoing::letter(&self.dead_prefix, name, wrong, content, clock::now())
         };
         let deadline = Sink::deadline();
-        let events: Vec<_> = translation.events.iter().map(outgoing::event).collect();
+        let events: Vec<_> = translation
+            .events
+            .iter()
+            .map(|event| outgoing::event(event, self.subjects))
+            .collect();
         let never = self.sink.publish(&events, deadline).await?;
         let wrong = ["the stream does not take it: it is too large".to_owned()];
         let refused = never

@@ -23,6 +23,7 @@ use super::answer::Desk;
 use super::endpoint::{Endpoint, IngressError};
 use super::sink::{Connected, Sink};
 use super::tally::Counts;
+use crate::envelope::Subjects;
 
 /// How long the head of a request may take; so long an idle connection stays open, too.
 const HEAD: Duration = Duration::from_secs(5);
@@ -45,6 +46,8 @@ pub struct EdgeSettings {
     pub trusted_proxies: Vec<IpAddr>,
     /// What the subjects of dead letters begin with.
     pub dead_prefix: String,
+    /// What the subjects of events say.
+    pub subjects: Subjects,
 }
 
 /// Takes webhooks until it is stopped; then the counts, by endpoint. Until there is a broker everybody is told to come again.
@@ -63,6 +66,7 @@ pub async fn serve(
         sink,
         settings.trusted_proxies,
         &settings.dead_prefix,
+        settings.subjects,
     )?;
     let desk = Arc::new(desk);
     let room = Arc::new(Semaphore::new(settings.connections));

@@ -3,21 +3,24 @@
 //! Subjects are made of our own words only, and no header comes from a request: `Nats-*` are commands to JetStream.
 
 use bytes::Bytes;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::translation::Canonical;
 use crate::domain::{Reason, hex};
+use crate::envelope::Subjects;
 use crate::jetstream::Outgoing;
 
 /// Longest account of what was wrong, in characters.
 const ERROR_MAX: usize = 512;
 
-/// The message of an event: its subject is its type.
-pub(super) fn event(event: &Canonical) -> Outgoing {
+/// The message of an event: its subject is its type, and its user where subjects say so.
+pub(super) fn event(event: &Canonical, subjects: Subjects) -> Outgoing {
+    let user_id = event.data.get("user_id").and_then(Value::as_str);
     Outgoing {
-        subject: event.kind.name().to_owned(),
+        subject: subjects.of(event.kind.name(), user_id),
         headers: vec![("Content-Type".to_owned(), "application/cloudevents+json".to_owned())],
         payload: Bytes::from(event.to_json().to_string()),
         message_id: message_id(&event.source, &event.id),
@@ -91,6 +94,7 @@ pub(super) fn reduced(letter: Outgoing, why: &str) -> Outgoing {
 mod tests {
     use super::*;
     use crate::domain::Kind;
+    use crate::envelope::word_of;
 
     #[test]
     fn a_reduced_letter_says_what_it_lacks() {
@@ -124,7 +128,7 @@ mod tests {
     #[test]
     fn nothing_of_an_event_gets_into_subject_or_headers() {
         for id in ["user.*", "a.>", ">", "*", "a b", "a\r\nNats-Rollup: all", "\u{1}"] {
-            let message = event(&Canonical {
+            let canonical = Canonical {
                 kind: Kind::Created,
                 source: format!("idp://{id}"),
                 id: id.to_owned(),
@@ -132,7 +136,10 @@ mod tests {
                 sequence: None,
                 incomplete: false,
                 data: serde_json::Map::from_iter([("user_id".to_owned(), id.into())]),
-            });
+            };
+            let by_user = event(&canonical, Subjects::ByUser).subject;
+            assert_eq!(by_user, format!("user.created.{}", word_of(id)));
+            let message = event(&canonical, Subjects::ByType);
             assert_eq!(message.subject, "user.created");
             assert_eq!(message.headers.len(), 1);
             assert!(!message.message_id.contains(char::is_control), "{id:?}");

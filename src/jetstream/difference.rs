@@ -8,9 +8,11 @@ use std::fmt;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, Config as ConsumerConfig, DeliverPolicy, ReplayPolicy};
-use async_nats::jetstream::stream::{Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::{
+    Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType, SubjectTransform,
+};
 
-use super::topology::{ConsumerSettings, Removal, StreamSettings, WhenFull};
+use super::topology::{ConsumerSettings, Removal, StreamSettings, Transform, WhenFull};
 
 /// One field in which the broker differs from the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +59,10 @@ pub(super) fn stream_config(settings: &StreamSettings) -> StreamConfig {
         duplicate_window: settings.duplicate_window,
         deny_delete: denied,
         deny_purge: denied,
+        subject_transform: settings.transform.as_ref().map(|transform| SubjectTransform {
+            source: transform.source.clone(),
+            destination: transform.destination.clone(),
+        }),
         ..StreamConfig::default()
     }
 }
@@ -110,7 +116,7 @@ pub(super) fn stream_differences(settings: &StreamSettings, found: &StreamConfig
     list.compare("no_ack", false, found.no_ack);
     list.compare("sealed", false, found.sealed);
     list.compare("mirror", "none", present(found.mirror.is_some()));
-    list.compare("subject_transform", "none", present(found.subject_transform.is_some()));
+    list.compare("subject_transform", transform(&wanted), transform(found));
     list.compare("persist_mode", "default", persist_mode(found));
     list.priced(|field| stream_cost(settings, field))
 }
@@ -170,7 +176,11 @@ fn stream_cost(settings: &StreamSettings, field: &str) -> &'static str {
         "no_ack" => "publishes are not acknowledged: events are lost unnoticed",
         "sealed" => "nothing can be published",
         "mirror" => "the stream only copies another one",
-        "subject_transform" => "events are stored under other subjects, so that their types are read wrongly",
+        "subject_transform" if settings.transform.is_some() => "events reach other partitions than are read, or none",
+        "subject_transform" => {
+            "events are stored under other subjects, so that their types are read wrongly; if partitions made it, set \
+             them in [consumer]"
+        }
         "persist_mode" => "acknowledged messages are not yet on disk",
         _ => "",
     }
@@ -232,6 +242,17 @@ fn i32_unlimited(limit: i32) -> i32 {
 
 fn present(is_there: bool) -> &'static str {
     if is_there { "some" } else { "none" }
+}
+
+fn transform(config: &StreamConfig) -> String {
+    let of = |transform: &SubjectTransform| Transform {
+        source: transform.source.clone(),
+        destination: transform.destination.clone(),
+    };
+    config
+        .subject_transform
+        .as_ref()
+        .map_or_else(|| "none".to_owned(), |transform| of(transform).to_string())
 }
 
 fn persist_mode(found: &StreamConfig) -> String {

@@ -1,7 +1,7 @@
 //! The broker: streams, deliveries, publishing. The only user of async-nats; imports nothing of the crate.
 //!
 //! Acknowledgements are hints here, never proofs (a server that is killed forgets them): the ledger
-//! decides what was done. Nothing that exists on the broker is ever changed silently.
+//! decides what was done. Nothing that exists on the broker is ever changed silently, and nothing at all but for partitions.
 
 mod answers;
 mod connect;
@@ -10,6 +10,7 @@ mod delivery;
 mod difference;
 mod error;
 mod link;
+mod partitions;
 mod publisher;
 mod reader;
 mod topology;
@@ -20,7 +21,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::Info as ConsumerInfo;
+use async_nats::jetstream::consumer::{Config as ConsumerConfig, Info as ConsumerInfo};
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::{Error as ApiError, ErrorCode};
 use link::{Link, is_denial};
@@ -33,9 +34,10 @@ pub use consumer::{Deliveries, PullSettings};
 pub use delivery::{Acker, Delivery, ack_all};
 pub use difference::Difference;
 pub use error::BrokerError;
+pub use partitions::{REST, filter_of, transform_into};
 pub use publisher::{Ack, Outgoing, PublishWindow, Publisher, Tally};
 pub use reader::{Held, ReadSettings, StoredMessage, StoredMessages};
-pub use topology::{ConsumerSettings, Manage, Removal, StreamSettings, WhenFull};
+pub use topology::{ConsumerSettings, Manage, Removal, StreamSettings, Transform, WhenFull};
 pub use version::{ADVISED, OLDEST, Version, judge_version};
 
 /// What calls without parameters send; the server refuses `null`.
@@ -83,6 +85,32 @@ pub struct Reached {
     pub delivered: u64,
     /// How many between these two are delivered and not acknowledged.
     pub in_hand: u64,
+    /// How many were never delivered yet.
+    pub waiting: u64,
+}
+
+impl Reached {
+    /// Whether all of its messages up to this number are acknowledged. A consumer that reads only some subjects may never
+    /// get to the number itself.
+    pub fn is_past(&self, sequence: u64) -> bool {
+        self.acknowledged >= sequence || (self.in_hand == 0 && self.waiting == 0)
+    }
+}
+
+/// Which messages a durable consumer reads, and how far it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reader {
+    /// The subjects that it reads; empty for all.
+    pub filters: Vec<String>,
+    /// How far it is.
+    pub reached: Reached,
+}
+
+impl Reader {
+    /// Whether messages on this subject are its own.
+    pub fn reads(&self, subject: &str) -> bool {
+        self.filters.is_empty() || self.filters.iter().any(|filter| partitions::matches(filter, subject))
+    }
 }
 
 impl Broker {
@@ -132,13 +160,17 @@ impl Broker {
         })
     }
 
-    /// Asks the broker how far a consumer is.
-    pub async fn reached(&self, stream: &str, durable: &str) -> Result<Reached, BrokerError> {
+    /// Asks the broker what a consumer reads and how far it is.
+    pub async fn reader(&self, stream: &str, durable: &str) -> Result<Reader, BrokerError> {
         let info = self.consumer_info(stream, durable).await?;
-        Ok(Reached {
-            acknowledged: info.ack_floor.stream_sequence,
-            delivered: info.delivered.stream_sequence,
-            in_hand: info.num_ack_pending as u64,
+        Ok(Reader {
+            reached: Reached {
+                acknowledged: info.ack_floor.stream_sequence,
+                delivered: info.delivered.stream_sequence,
+                in_hand: info.num_ack_pending as u64,
+                waiting: info.num_pending,
+            },
+            filters: filters(&info.config),
         })
     }
 
@@ -227,6 +259,12 @@ impl Broker {
                 _ => BrokerError::Api { doing, source },
             })
     }
+}
+
+/// What a consumer reads, whichever of its two fields says so; empty for everything.
+fn filters(config: &ConsumerConfig) -> Vec<String> {
+    let one = Some(&config.filter_subject).filter(|filter| !filter.is_empty());
+    one.into_iter().chain(&config.filter_subjects).cloned().collect()
 }
 
 impl fmt::Debug for Broker {

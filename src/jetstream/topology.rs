@@ -1,6 +1,7 @@
 //! Streams and durable consumers: made where they are missing and allowed, compared where they exist.
 //!
-//! Never changed: two versions of the worker in a rolling upgrade would fight, and some changes lose events.
+//! Never changed: two versions of the worker in a rolling upgrade would fight, and some changes lose events. What
+//! partitions need is the one exception, and stands in `partitions`.
 
 use std::time::Duration;
 
@@ -33,6 +34,23 @@ pub struct StreamSettings {
     pub when_full: WhenFull,
     /// Whether messages can be taken out before their time.
     pub removal: Removal,
+    /// Under which other subjects messages are stored than they were published on; None for the same ones.
+    pub transform: Option<Transform>,
+}
+
+/// How a stream changes the subjects of what it takes, in the server's own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transform {
+    /// The subjects that are changed, such as `user.*.*`; others stay as they are.
+    pub source: String,
+    /// What they become, such as `user.{{wildcard(1)}}.{{partition(8,2)}}.{{wildcard(2)}}`.
+    pub destination: String,
+}
+
+impl std::fmt::Display for Transform {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} → {}", self.source, self.destination)
+    }
 }
 
 /// What a stream does at `max_bytes`.
@@ -97,7 +115,7 @@ impl Broker {
             }
             other => other?,
         };
-        equal_or_mismatch(format!("stream {name}"), found)
+        equal_or_mismatch(stream_object(settings), found)
     }
 
     /// Makes the consumer if it is missing and allowed, then compares it with the settings.
@@ -127,7 +145,7 @@ impl Broker {
             }
             other => other?,
         };
-        equal_or_mismatch(format!("consumer {durable} of stream {stream}"), found)
+        equal_or_mismatch(consumer_object(settings), found)
     }
 
     /// Every field in which the existing stream differs. Error if it is missing or cannot be asked about.
@@ -192,7 +210,17 @@ fn accept_existing<T>(doing: &str, made: Result<T, ApiError>, existing: &[ErrorC
     }
 }
 
-fn equal_or_mismatch(object: String, differences: Vec<Difference>) -> Result<(), BrokerError> {
+/// How a stream is called in errors.
+pub(super) fn stream_object(settings: &StreamSettings) -> String {
+    format!("stream {}", settings.name)
+}
+
+/// How a consumer is called in errors.
+pub(super) fn consumer_object(settings: &ConsumerSettings) -> String {
+    format!("consumer {} of stream {}", settings.durable, settings.stream)
+}
+
+pub(super) fn equal_or_mismatch(object: String, differences: Vec<Difference>) -> Result<(), BrokerError> {
     if differences.is_empty() {
         Ok(())
     } else {
@@ -223,9 +251,13 @@ fn stream_command(settings: &StreamSettings) -> String {
     } else {
         format!("{}s", max_age.as_secs())
     };
+    let transform = settings.transform.as_ref().map_or_else(String::new, |transform| {
+        let Transform { source, destination } = transform;
+        format!(" --transform-source '{source}' --transform-destination '{destination}'")
+    });
     format!(
         "nats stream add {name} --subjects '{}' --storage file --retention limits --discard {discard} --max-age {age} \
-         --max-bytes {} --max-msg-size {} --dupe-window {}s{removal} --defaults",
+         --max-bytes {} --max-msg-size {} --dupe-window {}s{removal}{transform} --defaults",
         subjects.join(","),
         if *max_bytes <= 0 { -1 } else { *max_bytes },
         if *max_msg_size <= 0 { -1 } else { *max_msg_size },

@@ -61,20 +61,9 @@ pub(super) async fn search(
     if info.num_ack_pending == 0 {
         return Ok(found);
     }
-    let limit = u64::try_from(info.config.max_ack_pending)
-        .unwrap_or(0)
-        .max(LEAST_SEARCHED);
-    // Where other subjects share the stream, the first message of ours can be far above the floor.
-    let floor = info.ack_floor.stream_sequence;
-    let Some(first) = stored(broker, stream, floor + 1, filter(&info)).await? else {
-        return Ok(found);
-    };
-    let last = info.delivered.stream_sequence.min(first.seq + limit);
-    let parts = (first.seq..=last).step_by(PART);
-    let searches = parts.map(|begin| search_part(broker, stream, &info, begin..=last.min(begin + PART as u64 - 1)));
-    let mut parts = futures_util::stream::iter(searches).buffered(PARTS_AT_A_TIME);
-    while let Some(part) = parts.next().await {
-        for (message, defect) in part? {
+    // Each filter has a search of its own: what lies between its messages belongs to others, and there may be any number.
+    for filter in wanted(&info) {
+        for (message, defect) in search_filter(broker, stream, &info, &filter).await? {
             let Ok(permit) = permits.clone().try_acquire_owned() else {
                 return Ok(found);
             };
@@ -89,17 +78,43 @@ pub(super) async fn search(
     Ok(found)
 }
 
+/// Those of one filter that the client could not have received, and why.
+async fn search_filter(
+    broker: &Broker,
+    stream: &str,
+    info: &ConsumerInfo,
+    filter: &str,
+) -> Result<Vec<(RawMessage, &'static str)>, BrokerError> {
+    let mut found = Vec::new();
+    let limit = u64::try_from(info.config.max_ack_pending)
+        .unwrap_or(0)
+        .max(LEAST_SEARCHED);
+    // Where other subjects share the stream, the first message of ours can be far above the floor.
+    let floor = info.ack_floor.stream_sequence;
+    let Some(first) = stored(broker, stream, floor + 1, filter).await? else {
+        return Ok(found);
+    };
+    let last = info.delivered.stream_sequence.min(first.seq + limit);
+    let parts = (first.seq..=last).step_by(PART);
+    let searches = parts.map(|begin| search_part(broker, stream, filter, begin..=last.min(begin + PART as u64 - 1)));
+    let mut parts = futures_util::stream::iter(searches).buffered(PARTS_AT_A_TIME);
+    while let Some(part) = parts.next().await {
+        found.extend(part?);
+    }
+    Ok(found)
+}
+
 /// Those of a part that the client could not have received, and why.
 async fn search_part(
     broker: &Broker,
     stream: &str,
-    info: &ConsumerInfo,
+    filter: &str,
     part: RangeInclusive<u64>,
 ) -> Result<Vec<(RawMessage, &'static str)>, BrokerError> {
     let mut found = Vec::new();
     let mut next = *part.start();
     while part.contains(&next) {
-        let message = stored(broker, stream, next, filter(info)).await?;
+        let message = stored(broker, stream, next, filter).await?;
         let Some(message) = message.filter(|message| part.contains(&message.seq)) else {
             break;
         };
@@ -147,12 +162,25 @@ pub(super) async fn read_around(
     }))
 }
 
-/// With several filters everything is read; what belongs to nobody here is not in hand either and does no harm.
-fn filter(info: &ConsumerInfo) -> &str {
-    match info.config.filter_subject.as_str() {
-        "" => ">",
-        filter => filter,
+/// The filters of a consumer; one for everything where it has none.
+fn wanted(info: &ConsumerInfo) -> Vec<String> {
+    let filters = super::filters(&info.config);
+    if filters.is_empty() {
+        vec![">".to_owned()]
+    } else {
+        filters
     }
+}
+
+/// Number and subject of the first message on such a subject at this sequence or after it.
+pub(super) async fn first_on(
+    broker: &Broker,
+    stream: &str,
+    sequence: u64,
+    filter: &str,
+) -> Result<Option<(u64, String)>, BrokerError> {
+    let message = stored(broker, stream, sequence, filter).await?;
+    Ok(message.map(|message| (message.seq, message.subject)))
 }
 
 /// The first message at this sequence or after it.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::dead_letters::{header, our_header};
 use crate::domain::Reason;
+use crate::envelope::Subjects;
 use crate::jetstream::{Broker, BrokerError, ReadSettings};
 use crate::shutdown::Shutdown;
 use crate::store::{Store, StoreError};
@@ -32,6 +33,8 @@ pub struct Redrive<'a> {
     pub stream: &'a str,
     /// What sets the message ids of this run apart from those of others.
     pub run: &'a str,
+    /// What the subjects of what is published say.
+    pub subjects: Subjects,
     /// How many are published in a second.
     pub rate: u32,
     /// How one message is tried.
@@ -124,9 +127,13 @@ impl Redrive<'_> {
             if !wanted.contains(&message.sequence) {
                 continue;
             }
-            let Ok((_, outgoing)) = revive(&message, self.run) else {
+            let Ok((letter, mut outgoing)) = revive(&message, self.run) else {
                 continue;
             };
+            // The letter has the subject under which it was stored, with a partition that is the stream's to say.
+            if self.subjects == Subjects::ByUser {
+                outgoing.subject = self.subjects.of(letter.kind.name(), Some(&letter.user_id));
+            }
             tokio::select! {
                 biased;
                 () = self.shutdown.soft.cancelled() => break,

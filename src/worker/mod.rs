@@ -11,6 +11,7 @@ mod parts;
 mod puller;
 mod retries;
 pub mod settle;
+mod sources;
 mod suspects;
 pub mod switch;
 pub mod tally;
@@ -26,13 +27,12 @@ use tokio_util::sync::CancellationToken;
 use crate::apply::Applier;
 use crate::clock;
 use crate::envelope::Intake;
-use crate::jetstream::{Broker, BrokerError, PullSettings};
+use crate::jetstream::{Broker, BrokerError};
 use crate::shutdown::Shutdown;
 use crate::store::Store;
 
 use brake::Brake;
 use lane::Lane;
-use puller::Puller;
 use switch::KillSwitch;
 use tally::{Counts, Tally};
 use tools::Tools;
@@ -51,8 +51,10 @@ pub enum Until {
 pub struct WorkerSettings {
     /// Stream to read.
     pub stream: String,
-    /// Durable consumer to read it with.
-    pub durable: String,
+    /// Durable consumers to read it with, at least one. A worker that drains watches the first one for when it is quiet.
+    pub durables: Vec<String>,
+    /// Consumers of former partitions. They are read to their end as well, and may be removed at any time.
+    pub leftovers: Vec<String>,
     /// The consumer's patience.
     pub ack_wait: Duration,
     /// Batches at work at the same time.
@@ -112,11 +114,7 @@ pub async fn run(
     gauges: &Gauges,
     shutdown: &Shutdown,
 ) -> Result<Counts, WorkerError> {
-    let pull = PullSettings {
-        batch: settings.batch_max.clamp(1, 1024),
-        ..PullSettings::default()
-    };
-    let deliveries = broker.deliveries(&settings.stream, &settings.durable, pull).await?;
+    let sources = sources::open(broker, &settings).await?;
     let in_hand = 2 * settings.batch_max * settings.lanes;
     let tools = Arc::new(Tools {
         applier,
@@ -146,9 +144,8 @@ pub async fn run(
         let probing = probing.clone();
         async move { brake.run(probing).await }
     });
-    let puller = Puller::new(broker.clone(), Arc::clone(&tools), queues, in_hand);
     let result = {
-        let mut pulling = std::pin::pin!(puller.run(deliveries));
+        let mut pulling = std::pin::pin!(sources::pull(broker, &tools, queues, sources));
         tokio::select! {
             biased;
             result = &mut pulling => result,

@@ -7,26 +7,59 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
 
 use super::lane::{hand_back, heartbeat};
 use super::message::{InHand, Message};
 use super::tools::Tools;
-use super::{Until, WorkerError};
+use super::{Until, WorkerError, WorkerSettings};
 use crate::failpoint::{Point, reach};
-use crate::jetstream::{Broker, Deliveries, Delivery};
+use crate::jetstream::{Broker, BrokerError, Deliveries, Delivery};
 
 /// Payloads in hand at most, in KiB; one message may go beyond.
 const ROOM_KIB: usize = 32 * 1024;
 /// How long nothing must arrive before a draining worker asks whether that was all.
 const QUIET: Duration = Duration::from_millis(100);
 
+/// The room that all pullers of a worker share.
+#[derive(Clone)]
+pub(super) struct Room {
+    /// How many permits there are while nothing is in hand, the one who asks not counted.
+    idle: usize,
+    count: Arc<Semaphore>,
+    kib: Arc<Semaphore>,
+}
+
+impl Room {
+    /// For so many pullers. Each holds a permit while it waits; those of the others must not be taken for events in hand.
+    pub(super) fn new(settings: &WorkerSettings, pullers: usize) -> Self {
+        let in_hand = 2 * settings.batch_max * settings.lanes;
+        Self {
+            idle: in_hand,
+            count: Arc::new(Semaphore::new(in_hand + pullers.saturating_sub(1))),
+            kib: Arc::new(Semaphore::new(ROOM_KIB)),
+        }
+    }
+}
+
+/// How pulling ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pulled {
+    /// Somebody asked for it.
+    Stopped,
+    /// Nothing is left, in any consumer.
+    Drained,
+    /// The consumer is not there any longer, and need not be.
+    Gone,
+}
+
 pub(super) struct Puller {
     broker: Broker,
     tools: Arc<Tools>,
     queues: Vec<mpsc::Sender<InHand>>,
-    in_hand: usize,
-    count: Arc<Semaphore>,
-    kib: Arc<Semaphore>,
+    room: Room,
+    until: Until,
+    stop: CancellationToken,
     /// What was received before the brake held, and found no room yet.
     received: VecDeque<Delivery>,
 }
@@ -40,29 +73,37 @@ enum Next<T> {
 }
 
 impl Puller {
-    pub(super) fn new(broker: Broker, tools: Arc<Tools>, queues: Vec<mpsc::Sender<InHand>>, in_hand: usize) -> Self {
+    /// One that pulls until it is stopped or, when asked to, until nothing is left.
+    pub(super) fn new(
+        broker: Broker,
+        tools: Arc<Tools>,
+        queues: Vec<mpsc::Sender<InHand>>,
+        room: Room,
+        until: Until,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
             broker,
             tools,
             queues,
-            in_hand,
-            count: Arc::new(Semaphore::new(in_hand)),
-            kib: Arc::new(Semaphore::new(ROOM_KIB)),
+            room,
+            until,
+            stop,
             received: VecDeque::new(),
         }
     }
 
-    /// Pulls until it is stopped or, when asked to, until nothing is left.
-    pub(super) async fn run(mut self, mut deliveries: Deliveries) -> Result<(), WorkerError> {
+    /// Does so.
+    pub(super) async fn run(mut self, mut deliveries: Deliveries) -> Result<Pulled, WorkerError> {
         loop {
-            let next = match self.room(&self.count, 1).await {
+            let next = match self.permits(&self.room.count, 1).await {
                 Next::Go(room) => self.pull(room, &mut deliveries).await?,
                 Next::Braked => Next::Braked,
                 Next::Quiet => Next::Quiet,
                 Next::Stop => Next::Stop,
             };
             match next {
-                Next::Quiet if self.is_drained().await? => return Ok(()),
+                Next::Quiet if self.is_drained().await? => return Ok(Pulled::Drained),
                 Next::Go(()) | Next::Quiet => {}
                 Next::Braked => {
                     self.received.extend(deliveries.pause());
@@ -74,7 +115,7 @@ impl Puller {
                     for delivery in self.received {
                         hand_back(delivery.acker).await;
                     }
-                    return Ok(());
+                    return Ok(Pulled::Stopped);
                 }
             }
         }
@@ -82,7 +123,7 @@ impl Puller {
 
     /// Takes the next delivery, waits for the room it needs, and hands it to its lane.
     async fn pull(&mut self, room: OwnedSemaphorePermit, deliveries: &mut Deliveries) -> Result<Next<()>, WorkerError> {
-        let (brake, stop) = (&self.tools.brake, &self.tools.shutdown.soft);
+        let (brake, stop) = (&self.tools.brake, &self.stop);
         let delivery = if let Some(delivery) = self.received.pop_front() {
             delivery
         } else {
@@ -91,14 +132,14 @@ impl Puller {
                 () = stop.cancelled() => return Ok(Next::Stop),
                 () = brake.held() => return Ok(Next::Braked),
                 delivery = deliveries.next() => delivery?,
-                () = tokio::time::sleep(QUIET), if self.tools.settings.until == Until::Drained => {
+                () = tokio::time::sleep(QUIET), if self.until == Until::Drained => {
                     return Ok(Next::Quiet);
                 }
             }
         };
         reach(Point::Fetched);
         let kib = Message::kib(&delivery).min(ROOM_KIB) as u32;
-        match self.room(&self.kib, kib).await {
+        match self.permits(&self.room.kib, kib).await {
             Next::Go(kib) => {
                 self.hand_out(delivery, (room, kib)).await;
                 Ok(Next::Go(()))
@@ -114,10 +155,10 @@ impl Puller {
         }
     }
 
-    async fn room(&self, permits: &Arc<Semaphore>, count: u32) -> Next<OwnedSemaphorePermit> {
+    async fn permits(&self, permits: &Arc<Semaphore>, count: u32) -> Next<OwnedSemaphorePermit> {
         tokio::select! {
             biased;
-            () = self.tools.shutdown.soft.cancelled() => Next::Stop,
+            () = self.stop.cancelled() => Next::Stop,
             () = self.tools.brake.held() => Next::Braked,
             room = Arc::clone(permits).acquire_many_owned(count) => room.map_or(Next::Stop, Next::Go),
         }
@@ -144,7 +185,7 @@ impl Puller {
         loop {
             tokio::select! {
                 biased;
-                () = self.tools.shutdown.soft.cancelled() => return,
+                () = self.stop.cancelled() => return,
                 () = self.tools.brake.freed() => return,
                 _ = alive.tick() => {
                     for delivery in &self.received {
@@ -159,15 +200,23 @@ impl Puller {
 
     /// Whether nothing is in hand here, nothing waits, and nothing is in the hands of others.
     async fn is_drained(&self) -> Result<bool, WorkerError> {
-        if self.count.available_permits() < self.in_hand {
+        if self.room.count.available_permits() < self.room.idle {
             return Ok(false);
         }
-        let settings = &self.tools.settings;
-        match self.broker.backlog(&settings.stream, &settings.durable).await {
-            Ok(backlog) if !backlog.is_empty() => return Ok(false),
-            Ok(_) => {}
-            Err(error) if error.is_transient() => return Ok(false),
-            Err(error) => return Err(error.into()),
+        let WorkerSettings {
+            stream,
+            durables,
+            leftovers,
+            ..
+        } = &self.tools.settings;
+        for durable in durables.iter().chain(leftovers) {
+            match self.broker.backlog(stream, durable).await {
+                Ok(backlog) if !backlog.is_empty() => return Ok(false),
+                Ok(_) => {}
+                Err(BrokerError::ConsumerMissing { .. }) if leftovers.contains(durable) => {}
+                Err(error) if error.is_transient() => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
         }
         let Some(waiting) = self.tools.persist(|| self.tools.applier.store.waiting()).await else {
             return Ok(false);

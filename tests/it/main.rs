@@ -23,6 +23,7 @@ mod ingress;
 mod mail;
 mod naive;
 mod outcomes;
+mod partitions;
 mod plans;
 mod presets;
 mod random_histories;

@@ -21,6 +21,7 @@ pub(crate) fn users() -> StreamSettings {
         description: "what happened to users".to_owned(),
         when_full: WhenFull::RefuseNew,
         removal: Removal::Denied,
+        transform: None,
     }
 }
 

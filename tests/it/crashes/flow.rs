@@ -91,7 +91,7 @@ fn in_order(mut events: Vec<Value>) -> Vec<Value> {
     events
 }
 
-fn message(event: &Value) -> Outgoing {
+pub(super) fn message(event: &Value) -> Outgoing {
     let text = |field: &str| event[field].as_str().unwrap_or_default();
     Outgoing {
         subject: text("type").to_owned(),

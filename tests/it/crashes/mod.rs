@@ -9,4 +9,5 @@ mod failpoints;
 mod flow;
 mod killed;
 mod outcome;
+mod partitions;
 mod together;
