@@ -148,7 +148,6 @@ pub(super) async fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode
 
 /// The first ones of each kind, and the others where the first ones did not fail as before.
 async fn bring_back(redrive: &Redrive<'_>, chosen: &Chosen, broker: &Broker, config: &Config) -> anyhow::Result<Done> {
-    let manage = wiring::manage(config);
     ensure_events(config, broker).await?;
     let bar = progress::bar("publishing", Some(chosen.letters.len() as u64));
     let first = first_ones(&chosen.letters);
