@@ -1,6 +1,11 @@
 //! An event that kills the worker is found and buried; events that were merely there are not.
 
-use anyhow::{Result, bail};
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::{self, AckKind};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::json;
 
 use super::{created, phoned, reaches, refuse_bad_phones};
@@ -12,6 +17,7 @@ on_both!(
     an_event_that_kills_the_worker_is_buried_and_no_other,
     an_event_that_kills_the_worker_while_it_waits_is_buried,
     an_event_that_was_applied_before_the_deaths_is_not_buried,
+    a_message_that_is_in_a_batch_twice_is_one_suspect,
     a_brake_that_holds_and_a_stop_are_no_deaths,
     delivery_is_never_given_up_by_the_broker,
 );
@@ -118,12 +124,84 @@ async fn an_event_that_was_applied_before_the_deaths_is_not_buried(base: Base) -
     Ok(())
 }
 
+/// A delivery that nobody has touched for longer than the ack wait comes again, and both may be in one batch: that is one
+/// suspect, who was alone when the worker died.
+async fn a_message_that_is_in_a_batch_twice_is_one_suspect(base: Base) -> Result<()> {
+    let mut deployment = Deployment::around(base).await?;
+    deployment
+        .set("ROLLCALL__CONSUMER__ACK_WAIT", "1s")
+        .set("ROLLCALL__CONSUMER__MAX_ACK_PENDING", "4")
+        .set("ROLLCALL__WORKER__BATCH_MAX", "4")
+        .set("ROLLCALL__WORKER__LINGER", "10s")
+        .set("ROLLCALL__WORKER__LANES", "1");
+    deployment.drain().await?;
+    deployment.publish(&created(0..6)).await?;
+    // Others have all that may be in hand, so that two more wait for ever: the worker waits with its first one for them.
+    let consumer: PullConsumer = deployment
+        .client()
+        .await?
+        .get_consumer_from_stream("rollcall", "USERS")
+        .await?;
+    let mut taken = taken(&consumer, 4).await?;
+    deployment.set("ROLLCALL_DIE_OF", "c0");
+    let mut worker = deployment.start(&["run"])?;
+    tokio::select! {
+        started = worker.logged("working", PATIENCE) => started?,
+        kept = keep(&taken) => kept?,
+    }
+    let suspect = taken.remove(0);
+    answer(&suspect, AckKind::Nak(None)).await?;
+    let died = tokio::select! {
+        died = worker.finished(PATIENCE) => died?,
+        kept = keep(&taken) => return kept,
+    };
+    assert_eq!(died.code, 134, "{died:?}");
+    assert_eq!(
+        deployment.base.lines(&["company", "deaths"], "@suspects").await?,
+        ["1 0"]
+    );
+    for message in &taken {
+        answer(message, AckKind::Nak(None)).await?;
+    }
+    deployment.set("ROLLCALL_DIE_OF", "");
+    deployment.drain().await?;
+    assert_eq!(deployment.base.number("count(*)", "@ledger").await?, 6);
+    assert_eq!(deployment.base.number("count(*)", "@suspects").await?, 0);
+    Ok(())
+}
+
+/// So many messages in the hands of somebody else.
+async fn taken(consumer: &PullConsumer, count: usize) -> Result<Vec<jetstream::Message>> {
+    let messages = consumer.fetch().max_messages(count).messages().await?;
+    let messages: Vec<_> = messages
+        .try_collect()
+        .await
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
+    ensure!(messages.len() == count, "void: {} messages", messages.len());
+    Ok(messages)
+}
+
+/// Keeps them there; returns only with an error.
+async fn keep(messages: &[jetstream::Message]) -> Result<()> {
+    let mut ticks = tokio::time::interval(Duration::from_millis(100));
+    loop {
+        ticks.tick().await;
+        for message in messages {
+            answer(message, AckKind::Progress).await?;
+        }
+    }
+}
+
+async fn answer(message: &jetstream::Message, kind: AckKind) -> Result<()> {
+    message.ack_with(kind).await.map_err(|error| anyhow::anyhow!("{error}"))
+}
+
 async fn delivery_is_never_given_up_by_the_broker(base: Base) -> Result<()> {
     let deployment = Deployment::around(base).await?;
     deployment.publish(&created(0..1)).await?;
     deployment.run(&["run", "--drain"]).await?.success()?;
     deployment.publish(&created(1..2)).await?;
-    let mut consumer: async_nats::jetstream::consumer::PullConsumer = deployment
+    let mut consumer: PullConsumer = deployment
         .client()
         .await?
         .get_consumer_from_stream("rollcall", "USERS")
@@ -133,14 +211,10 @@ async fn delivery_is_never_given_up_by_the_broker(base: Base) -> Result<()> {
     let mut delivered = 0;
     for _ in 0..50 {
         let mut batch = consumer.fetch().max_messages(1).messages().await?;
-        while let Some(message) = futures_util::StreamExt::next(&mut batch).await {
+        while let Some(message) = batch.next().await {
             let message = message.map_err(|error| anyhow::anyhow!("{error}"))?;
             delivered = message.info().map_err(|error| anyhow::anyhow!("{error}"))?.delivered;
-            let nak = async_nats::jetstream::AckKind::Nak(None);
-            message
-                .ack_with(nak)
-                .await
-                .map_err(|error| anyhow::anyhow!("{error}"))?;
+            answer(&message, AckKind::Nak(None)).await?;
         }
     }
     assert!(delivered > 20, "{delivered}");
