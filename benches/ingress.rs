@@ -77,6 +77,7 @@ async fn plainly(senders: usize, events: usize) -> Result<f64> {
         when_full: WhenFull::RefuseNew,
         removal: Removal::Denied,
         transform: None,
+        former_subjects: Vec::new(),
     };
     broker.ensure_stream(&stream, Manage::Create).await?;
     let begin = clock::monotonic();

@@ -81,6 +81,7 @@ pub fn events(config: &Config) -> StreamSettings {
         when_full: WhenFull::RefuseNew,
         removal: Removal::Denied,
         transform: partitions::transform(config),
+        former_subjects: config.consumer.former_subjects.clone(),
     }
 }
 
@@ -103,6 +104,7 @@ pub fn dead_letters(config: &Config) -> StreamSettings {
         when_full: WhenFull::RefuseNew,
         removal: Removal::Allowed,
         transform: None,
+        former_subjects: Vec::new(),
     }
 }
 
@@ -125,6 +127,7 @@ pub fn announcements(config: &Config) -> Option<StreamSettings> {
         when_full: WhenFull::DropOldest,
         removal: Removal::Allowed,
         transform: None,
+        former_subjects: Vec::new(),
     })
 }
 

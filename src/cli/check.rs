@@ -135,15 +135,19 @@ async fn find_leftovers(config: &Config, broker: &Broker, findings: &mut Finding
     let Ok(names) = broker.consumer_names(stream).await else {
         return;
     };
+    let differences = broker.stream_differences(&wiring::events(config)).await;
+    // Or what comes next would have no consumer.
+    let gets_nothing = differences.is_ok_and(|found| found.iter().all(|other| other.field != "subject_transform"));
     for name in wiring::leftovers(config, names) {
         let Ok(backlog) = broker.backlog(stream, &name).await else {
             continue;
         };
         let left = backlog.pending + backlog.ack_pending;
         let advice = match (config.consumer.partitions, left) {
-            (_, 0) => format!("nothing waits there: `nats consumer rm {stream} {name}`"),
-            (Some(_), _) => format!("{left} events wait there, which `rollcall run` applies; remove it afterwards"),
+            (_, 0) if gets_nothing => format!("nothing waits there: `nats consumer rm {stream} {name}`"),
             (None, _) => format!("{left} events wait there and nobody reads them: docs/PARTITIONS.md says what to do"),
+            (Some(_), 0) => "the stream gives it events until `rollcall run` changes that".to_owned(),
+            (Some(_), _) => format!("{left} events wait there, which `rollcall run` applies; remove it afterwards"),
         };
         findings.warning("consumer", format!("consumer {name} belongs to no partition; {advice}"));
     }

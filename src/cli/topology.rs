@@ -35,11 +35,7 @@ pub(super) async fn stream_for_publishing(config: &Config, broker: &Broker) -> R
 
 /// Whether a worker with this configuration would set about changing all of that.
 pub(super) fn are_of_partitions(config: &Config, differences: &[Difference]) -> bool {
-    config.nats.manage
-        && config.consumer.partitions.is_some()
-        && differences
-            .iter()
-            .all(|difference| matches!(difference.field, "subjects" | "subject_transform" | "filter_subjects"))
+    config.nats.manage && differences.iter().all(|difference| difference.lacks_partitions)
 }
 
 /// Makes the streams that the relay publishes to.

@@ -44,6 +44,7 @@ pub use mail::{Mail, MailTls};
 pub use problem::{ConfigError, Origin, Problem};
 pub use profiles::Source;
 pub use secret::{SecretFileError, SecretUrl, secret_file};
+pub use streams::Consumer;
 
 use check::Check;
 use document::Document;
@@ -140,31 +141,6 @@ pub struct ClientCertificate {
     pub certificate: PathBuf,
     /// Its key.
     pub key: PathBuf,
-}
-
-/// `[consumer]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Consumer {
-    /// Name of the stream of events.
-    pub stream: String,
-    /// Its subjects, each below `user.`; never empty, no two overlap. With partitions none has more than three words.
-    pub subjects: Vec<String>,
-    /// Name of the durable consumer.
-    pub durable: String,
-    /// How long the broker waits for an acknowledgement; at least a second.
-    pub ack_wait: Duration,
-    /// How many deliveries may be unsettled; at least `batch_max`.
-    pub max_ack_pending: i64,
-    /// Into how many parts the users are divided, each with a consumer of its own; `None` for one consumer for all.
-    pub partitions: Option<u16>,
-    /// How long the stream recognises a message id; at least 100 ms.
-    pub duplicate_window: Duration,
-    /// How long the stream keeps a message; zero for ever.
-    pub max_age: Duration,
-    /// How many bytes the stream keeps; -1 for no limit.
-    pub max_bytes: i64,
-    /// Largest message that the stream takes, in bytes with headers; -1 for the server's limit.
-    pub max_msg_size: i32,
 }
 
 /// `[store]`

@@ -7,11 +7,38 @@ use tracing_subscriber::EnvFilter;
 use super::check::Check;
 use super::low::Interval;
 use super::problem::At;
-use super::{Consumer, DeadLetters, Http, Outbox, Telemetry, Worker, low, names, partitions};
+use super::{DeadLetters, Http, Outbox, Telemetry, Worker, low, names, partitions};
 
 const YEAR: Duration = Duration::from_hours(24 * 365);
 /// The shortest window and age that the server accepts.
 const SHORTEST: Duration = Duration::from_millis(100);
+
+/// `[consumer]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consumer {
+    /// Name of the stream of events.
+    pub stream: String,
+    /// Its subjects, each below `user.`; never empty, no two overlap. With partitions none has more than three words.
+    pub subjects: Vec<String>,
+    /// With partitions, the subjects as they are configured, which the stream has had without; else empty.
+    pub former_subjects: Vec<String>,
+    /// Name of the durable consumer.
+    pub durable: String,
+    /// How long the broker waits for an acknowledgement; at least a second.
+    pub ack_wait: Duration,
+    /// How many deliveries may be unsettled; at least `batch_max`.
+    pub max_ack_pending: i64,
+    /// Into how many parts the users are divided, each with a consumer of its own; `None` for one consumer for all.
+    pub partitions: Option<u16>,
+    /// How long the stream recognises a message id; at least 100 ms.
+    pub duplicate_window: Duration,
+    /// How long the stream keeps a message; zero for ever.
+    pub max_age: Duration,
+    /// How many bytes the stream keeps; -1 for no limit.
+    pub max_bytes: i64,
+    /// Largest message that the stream takes, in bytes with headers; -1 for the server's limit.
+    pub max_msg_size: i32,
+}
 
 /// Checks `[worker]`.
 pub(super) fn worker(check: &mut Check<'_>, low: low::Worker) -> Worker {
@@ -61,6 +88,10 @@ pub(super) fn consumer(check: &mut Check<'_>, low: low::Consumer, batch_max: usi
             "give a shorter one: the server refuses this",
         );
     }
+    let (subjects, former_subjects) = match partitions {
+        None => (low.subjects, Vec::new()),
+        Some(_) => (partitions::subjects(check, &low.subjects), low.subjects),
+    };
     Consumer {
         ack_wait: check.duration(
             at("ack_wait"),
@@ -70,10 +101,8 @@ pub(super) fn consumer(check: &mut Check<'_>, low: low::Consumer, batch_max: usi
         max_bytes: check.limit(at("max_bytes"), low.max_bytes, i64::MAX),
         max_msg_size: check.limit(at("max_msg_size"), low.max_msg_size, i32::MAX),
         stream: low.stream,
-        subjects: match partitions {
-            None => low.subjects,
-            Some(_) => partitions::subjects(check, &low.subjects),
-        },
+        subjects,
+        former_subjects,
         durable: low.durable,
         max_ack_pending,
         partitions,

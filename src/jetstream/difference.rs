@@ -12,6 +12,7 @@ use async_nats::jetstream::stream::{
     Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType, SubjectTransform,
 };
 
+use super::partitions::{REST, is_ours};
 use super::topology::{ConsumerSettings, Removal, StreamSettings, Transform, WhenFull};
 
 /// One field in which the broker differs from the configuration.
@@ -25,6 +26,9 @@ pub struct Difference {
     pub found: String,
     /// What goes wrong if it stays so.
     pub cost: &'static str,
+    /// Whether it is only that the stream is not partitioned yet, or into another number: what a worker changes that may.
+    /// Somebody's own subjects, transform or filters never are.
+    pub lacks_partitions: bool,
 }
 
 impl fmt::Display for Difference {
@@ -34,6 +38,7 @@ impl fmt::Display for Difference {
             wanted,
             found,
             cost,
+            ..
         } = self;
         write!(f, "{field}: wanted {wanted}, found {found} ({cost})")
     }
@@ -118,7 +123,13 @@ pub(super) fn stream_differences(settings: &StreamSettings, found: &StreamConfig
     list.compare("mirror", "none", present(found.mirror.is_some()));
     list.compare("subject_transform", transform(&wanted), transform(found));
     list.compare("persist_mode", "default", persist_mode(found));
-    list.priced(|field| stream_cost(settings, field))
+    let former = set(&settings.former_subjects).to_string();
+    let lacks_partitions = |field, found: &str| match (field, &settings.transform) {
+        ("subjects", Some(_)) => found == former,
+        ("subject_transform", Some(_)) => found == "none" || is_ours(found),
+        _ => false,
+    };
+    list.judged(|field| stream_cost(settings, field), lacks_partitions)
 }
 
 /// Compares a consumer with its settings; empty where nothing matters.
@@ -157,7 +168,10 @@ pub(super) fn consumer_differences(settings: &ConsumerSettings, found: &Consumer
     list.compare("mem_storage", false, found.memory_storage);
     list.compare("priority_groups", "none", present(!found.priority_groups.is_empty()));
     list.compare("pause_until", "none", present(found.pause_until.is_some()));
-    list.priced(consumer_cost)
+    let is_of_the_rest = settings.filter_subjects == REST;
+    let lacks_partitions =
+        |field, found: &str| is_of_the_rest && field == "filter_subjects" && matches!(found, "all subjects" | "user.>");
+    list.judged(consumer_cost, lacks_partitions)
 }
 
 fn stream_cost(settings: &StreamSettings, field: &str) -> &'static str {
@@ -220,14 +234,19 @@ impl Differences {
         }
     }
 
-    fn priced(self, cost: impl Fn(&'static str) -> &'static str) -> Vec<Difference> {
-        let price = |(field, wanted, found)| Difference {
+    fn judged(
+        self,
+        cost: impl Fn(&'static str) -> &'static str,
+        lacks_partitions: impl Fn(&'static str, &str) -> bool,
+    ) -> Vec<Difference> {
+        let judge = |(field, wanted, found): (&'static str, String, String)| Difference {
+            cost: cost(field),
+            lacks_partitions: lacks_partitions(field, &found),
             field,
             wanted,
             found,
-            cost: cost(field),
         };
-        self.0.into_iter().map(price).collect()
+        self.0.into_iter().map(judge).collect()
     }
 }
 

@@ -49,10 +49,21 @@ pub(super) fn matches(filter: &str, subject: &str) -> bool {
     words.next().is_none()
 }
 
+/// Into which parts a stream divides what it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Parts {
+    /// It never has.
+    NoneYet,
+    /// Into another number.
+    Others,
+    /// Into those that it should.
+    Wanted,
+}
+
 /// What has to be changed of what exists.
 struct Changes {
     subjects: bool,
-    transform: bool,
+    parts: Parts,
     /// The consumer of the rest still reads everything.
     filters: bool,
     /// Behind this message there may be some that nobody would read.
@@ -127,18 +138,16 @@ impl Broker {
             Err(BrokerError::StreamMissing { .. }) => return Ok(None),
             found => found?,
         };
-        let has = |field: &str| found.iter().any(|difference| difference.field == field);
-        let (subjects, transform) = (has("subjects"), has("subject_transform"));
-        let foreign = |difference: &&Difference| match difference.field {
-            "subjects" => false,
-            // Somebody's own, for a purpose that we do not know.
-            "subject_transform" => difference.found != "none" && !is_ours(&difference.found),
-            _ => true,
-        };
-        if found.iter().any(|difference| foreign(&difference)) {
-            equal_or_mismatch(stream_object(stream), found)?;
-            return Ok(None);
+        // Whatever else differs is somebody's own, for a purpose that we do not know.
+        if !found.iter().all(|difference| difference.lacks_partitions) {
+            return equal_or_mismatch(stream_object(stream), found).map(|()| None);
         }
+        let of = |field: &str| found.iter().find(|difference| difference.field == field);
+        let divided = match of("subject_transform") {
+            None => Parts::Wanted,
+            Some(difference) if difference.found == "none" => Parts::NoneYet,
+            Some(_) => Parts::Others,
+        };
         for part in parts {
             match self.consumer_differences(part).await {
                 Err(BrokerError::ConsumerMissing { .. }) => {}
@@ -147,14 +156,13 @@ impl Broker {
         }
         let filters = self.reads_everything(rest).await?;
         // A consumer that is made now reads from the start on, but only what its filters name.
-        let is_first = transform && found.iter().any(|difference| difference.found == "none");
         let after = match self.reader(&rest.stream, &rest.durable).await {
-            Err(BrokerError::ConsumerMissing { .. }) => is_first.then_some(0),
+            Err(BrokerError::ConsumerMissing { .. }) => (divided == Parts::NoneYet).then_some(0),
             reader => filters.then_some(reader?.reached.acknowledged),
         };
         Ok(Some(Changes {
-            subjects,
-            transform,
+            subjects: of("subjects").is_some(),
+            parts: divided,
             filters,
             after,
         }))
@@ -166,11 +174,8 @@ impl Broker {
             Err(BrokerError::ConsumerMissing { .. }) => return Ok(false),
             found => found?,
         };
-        let is_everything = |difference: &Difference| {
-            difference.field == "filter_subjects" && matches!(difference.found.as_str(), "all subjects" | "user.>")
-        };
         match found.as_slice() {
-            [only] if is_everything(only) => Ok(true),
+            [only] if only.lacks_partitions => Ok(true),
             _ => equal_or_mismatch(consumer_object(rest), found).map(|()| false),
         }
     }
@@ -183,13 +188,20 @@ impl Broker {
         rest: &ConsumerSettings,
         changes: &Changes,
     ) -> Result<(), BrokerError> {
-        self.nothing_longer_waits(stream, changes.after).await?;
+        self.nothing_longer_waits(stream, changes).await?;
         if changes.subjects {
             self.update_stream(stream, |config| config["subjects"] = json!(stream.subjects))
                 .await?;
-            self.nothing_longer_waits(stream, changes.after).await?;
+            // One may have come in between. Whoever works without partitions then needs the stream as it was.
+            if let Err(error) = self.nothing_longer_waits(stream, changes).await {
+                self.update_stream(stream, |config| config["subjects"] = json!(stream.former_subjects))
+                    .await?;
+                return Err(error);
+            }
         }
-        if let Some(Transform { source, destination }) = stream.transform.as_ref().filter(|_| changes.transform) {
+        if let Some(Transform { source, destination }) =
+            stream.transform.as_ref().filter(|_| changes.parts != Parts::Wanted)
+        {
             let transform = json!({ "src": source, "dest": destination });
             self.update_stream(stream, |config| config["subject_transform"] = transform)
                 .await?;
@@ -208,19 +220,22 @@ impl Broker {
 
     /// Fails where a message on a subject of more words lies behind the one that is acknowledged: once the consumer of the
     /// rest is narrowed, nobody would read it. The first one with a partition ends the search: since then nothing else
-    /// came in.
-    async fn nothing_longer_waits(&self, stream: &StreamSettings, after: Option<u64>) -> Result<(), BrokerError> {
-        let Some(after) = after else { return Ok(()) };
+    /// came in. Before the stream divides anything none has one, whatever it looks like.
+    async fn nothing_longer_waits(&self, stream: &StreamSettings, changes: &Changes) -> Result<(), BrokerError> {
+        let Some(after) = changes.after else { return Ok(()) };
         match first_on(self, &stream.name, after + 1, LONGER).await? {
-            Some((sequence, subject)) if !has_partition(&subject) => Err(BrokerError::Mismatch {
-                object: stream_object(stream),
-                differences: vec![Difference {
-                    field: "messages",
-                    wanted: "at most three words in the subjects of what waits".to_owned(),
-                    found: format!("{subject} in message {sequence}"),
-                    cost: "no partition would read it: work without partitions until it is applied",
-                }],
-            }),
+            Some((sequence, subject)) if changes.parts == Parts::NoneYet || !has_partition(&subject) => {
+                Err(BrokerError::Mismatch {
+                    object: stream_object(stream),
+                    differences: vec![Difference {
+                        field: "messages",
+                        wanted: "at most three words in the subjects of what waits".to_owned(),
+                        found: format!("{subject} in message {sequence}"),
+                        cost: "no partition would read it: work without partitions until it is applied",
+                        lacks_partitions: false,
+                    }],
+                })
+            }
             Some(_) | None => Ok(()),
         }
     }
@@ -268,7 +283,7 @@ impl Broker {
 }
 
 /// Whether subjects are changed as partitions change them, whatever their number.
-fn is_ours(shown: &str) -> bool {
+pub(super) fn is_ours(shown: &str) -> bool {
     let pattern = transform_into(0).to_string();
     let Some((before, after)) = pattern.split_once('0') else {
         return false;

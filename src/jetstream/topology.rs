@@ -36,6 +36,8 @@ pub struct StreamSettings {
     pub removal: Removal,
     /// Under which other subjects messages are stored than they were published on; None for the same ones.
     pub transform: Option<Transform>,
+    /// The subjects that it has as long as it is not partitioned; empty where it never will be.
+    pub former_subjects: Vec<String>,
 }
 
 /// How a stream changes the subjects of what it takes, in the server's own words.

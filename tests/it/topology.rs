@@ -22,6 +22,7 @@ pub(crate) fn users() -> StreamSettings {
         when_full: WhenFull::RefuseNew,
         removal: Removal::Denied,
         transform: None,
+        former_subjects: Vec::new(),
     }
 }
 

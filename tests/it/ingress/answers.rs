@@ -1,6 +1,7 @@
 //! What a sender is answered, and what then is in the stream.
 
 use anyhow::{Context, Result, ensure};
+use rollcall::envelope::word_of;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -9,6 +10,7 @@ use super::serving::{STATIC, Serving, about, exchange, reply, signed};
 use super::{compact, fixtures};
 use crate::deployment::header;
 use crate::harness::nats::Nats;
+use crate::partitions::partition_of;
 
 #[tokio::test]
 async fn a_good_request_is_in_the_stream_before_it_is_answered() -> Result<()> {
@@ -33,6 +35,17 @@ async fn a_good_request_is_in_the_stream_before_it_is_answered() -> Result<()> {
         "{counts}"
     );
     Ok(())
+}
+
+#[tokio::test]
+async fn with_partitions_an_event_is_stored_under_that_of_its_user() -> Result<()> {
+    let serving = Serving::with(Nats::start().await?, "\n[consumer]\npartitions = 8").await?;
+    ensure!(serving.send("msg_1", &about("u1")).await?.status == 204);
+    let stored = serving.stored("USERS").await?;
+    let subjects: Vec<&str> = stored.iter().map(|message| message.subject.as_str()).collect();
+    let expected = format!("user.created.{}.{}", partition_of("u1", 8), word_of("u1"));
+    ensure!(subjects == [expected.as_str()], "{subjects:?}");
+    serving.stop().await.map(drop)
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! Partitions: every event of a user in one of them, whatever has none with the consumer of the rest, and no event without
 //! a consumer while their number changes.
 
+mod number;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use rollcall::config::Config;
 use rollcall::envelope::word_of;
 use rollcall::jetstream::{Broker, BrokerError, Manage};
@@ -24,7 +26,7 @@ async fn deployment() -> Result<Deployment> {
 }
 
 /// The server's hash: FNV-1a of 32 bits.
-fn partition_of(user: &str, partitions: u32) -> u32 {
+pub(crate) fn partition_of(user: &str, partitions: u32) -> u32 {
     let hash = word_of(user).bytes().fold(0x811c_9dc5, |hash: u32, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     });
@@ -197,63 +199,6 @@ async fn what_has_no_partition_goes_on_where_the_only_consumer_was() -> Result<(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_lost_when_partitions_become_fewer_or_more() -> Result<()> {
-    let mut deployment = deployment().await?;
-    deployment.set(PARTITIONS, "4");
-    deployment.drain().await?;
-    let users: Vec<String> = (0..24).map(|n| format!("u{n}")).collect();
-    deployment
-        .publish(&users.iter().map(|user| created(user)).collect::<Vec<_>>())
-        .await?;
-    deployment.set(PARTITIONS, "2");
-    let waiting = users.iter().filter(|user| partition_of(user, 4) == 3).count();
-    ensure!(waiting > 0, "void: nobody is in the last partition");
-    let (code, lines) = said(&deployment).await?;
-    let expected = format!("warning consumer rollcall-p3 belongs to no partition; {waiting} events wait there");
-    assert!(
-        code == 0 && lines.iter().any(|line| line.starts_with(&expected)),
-        "{lines:?}"
-    );
-    let counts = deployment.drain().await?;
-    assert_eq!(counts["outcomes"]["applied"], json!(24), "{counts}");
-    // An hour later somebody tidies up, while a worker is at work.
-    let mut worker = deployment.start(&["run"])?;
-    worker.logged("working", PATIENCE).await?;
-    let (_, lines) = said(&deployment).await?;
-    assert!(
-        lines
-            .iter()
-            .any(|line| line.contains("`nats consumer rm USERS rollcall-p3`")),
-        "{lines:?}"
-    );
-    for name in ["rollcall-p2", "rollcall-p3"] {
-        api(&deployment.nats, &format!("CONSUMER.DELETE.USERS.{name}"), &json!({})).await?;
-    }
-    worker.logged("was removed", PATIENCE).await?;
-    deployment
-        .publish(
-            &users
-                .iter()
-                .map(|user| cloud_event("deleted", &format!("d{user}"), 9, &json!({"user_id": user})))
-                .collect::<Vec<_>>(),
-        )
-        .await?;
-    deployment.ledger_reaches(48).await?;
-    worker.signal("TERM")?;
-    worker.finished(PATIENCE).await?.success()?;
-    deployment.set(PARTITIONS, "3");
-    deployment.publish(&[created("late")]).await?;
-    let counts = deployment.drain().await?;
-    assert_eq!(counts["outcomes"]["applied"], json!(1), "{counts}");
-    let (code, lines) = said(&deployment).await?;
-    assert!(
-        code == 0 && lines.iter().all(|line| line.starts_with("ok ")),
-        "{lines:?}"
-    );
-    nothing_lost(&deployment, 49).await
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_would_be_left_without_a_consumer_is_applied_first() -> Result<()> {
     let mut deployment = deployment().await?;
     deployment.drain().await?;
@@ -311,6 +256,32 @@ async fn what_is_not_ours_to_change_is_compared_and_refused() -> Result<()> {
         "{refused:?}"
     );
     assert_eq!(names(&deployment).await?.len(), 1);
+    // Nor are subjects and a transform that somebody gave the stream, whatever we may change of our own.
+    deployment.set("ROLLCALL__NATS__MANAGE", "true");
+    for (field, theirs) in [
+        ("subjects", json!(["user.>", "hr.>"])),
+        ("subject_transform", json!({"src": "user.>", "dest": "user.>"})),
+    ] {
+        let before = api(&deployment.nats, "STREAM.INFO.USERS", &json!({})).await?["config"].take();
+        let mut changed = before.clone();
+        changed[field] = theirs;
+        api(&deployment.nats, "STREAM.UPDATE.USERS", &changed).await?;
+        for command in [&["check"][..], &["run", "--drain"], &["publish", "none.jsonl"]] {
+            std::fs::write(deployment.base.folder.path().join("none.jsonl"), "")?;
+            let refused = deployment.run(command).await?;
+            let said = format!("{}{}", refused.stdout, refused.stderr);
+            assert!(
+                refused.code == 2 && said.contains(&format!("{field}: wanted")),
+                "{command:?} {refused:?}"
+            );
+        }
+        let found = api(&deployment.nats, "STREAM.INFO.USERS", &json!({})).await?["config"].take();
+        assert_eq!(
+            (&found[field], &found["max_bytes"]),
+            (&changed[field], &changed["max_bytes"])
+        );
+        api(&deployment.nats, "STREAM.UPDATE.USERS", &before).await?;
+    }
     Ok(())
 }
 
