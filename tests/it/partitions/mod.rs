@@ -1,20 +1,17 @@
 //! Partitions: every event of a user in one of them, whatever has none with the consumer of the rest, and no event without
 //! a consumer while their number changes.
 
+mod in_place;
 mod number;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
-use rollcall::config::Config;
 use rollcall::envelope::word_of;
-use rollcall::jetstream::{Broker, BrokerError, Manage};
-use rollcall::wiring;
 use serde_json::{Value, json};
 
 use crate::broker::unreadable::publish_raw;
 use crate::deployment::{Deployment, PATIENCE, header};
-use crate::harness::nats::Nats;
 use crate::harness::wait::wait_for;
 use crate::topology::api;
 use crate::world::{Base, Which, cloud_event};
@@ -305,66 +302,4 @@ async fn an_unreadable_message_is_found_behind_those_of_other_partitions() -> Re
         (&json!(1_102), &json!({"undecodable": 1}))
     );
     nothing_lost(&deployment, 1_103).await
-}
-
-fn config(partitions: u16) -> Result<Config> {
-    let text = format!("[consumer]\npartitions = {partitions}");
-    Ok(Config::parse("config.toml", &text, std::iter::empty())?)
-}
-
-async fn ensure_with(broker: &Broker, partitions: u16, manage: Manage) -> Result<(), BrokerError> {
-    let config = config(partitions).expect("a good configuration");
-    broker
-        .ensure_partitioned(&wiring::events(&config), &wiring::consumers(&config), manage)
-        .await
-}
-
-/// A stream with one consumer for everything, then partitions, then others.
-async fn partitioned(nats: &Nats) -> Result<()> {
-    let broker = nats.connect().await?;
-    let plain = config(1)?;
-    broker.ensure_stream(&wiring::events(&plain), Manage::Create).await?;
-    for consumer in wiring::consumers(&plain) {
-        broker.ensure_consumer(&consumer, Manage::Create).await?;
-    }
-    assert!(ensure_with(&broker, 2, Manage::Never).await.is_err());
-    for partitions in [2, 2, 5, 3] {
-        ensure_with(&broker, partitions, Manage::Create).await?;
-        ensure_with(&broker, partitions, Manage::Never).await?;
-        let config = &api(nats, "STREAM.INFO.USERS", &json!({})).await?["config"];
-        let destination = format!("user.{{{{wildcard(1)}}}}.{{{{partition({partitions},2)}}}}.{{{{wildcard(2)}}}}");
-        assert_eq!(
-            config["subject_transform"],
-            json!({"src": "user.*.*", "dest": destination})
-        );
-        // What was there before stays as it is.
-        assert_eq!(
-            (&config["deny_purge"], &config["discard"]),
-            (&json!(true), &json!("new"))
-        );
-    }
-    let names = broker.consumer_names("USERS").await?;
-    assert_eq!(names.len(), 6, "none is ever removed: {names:?}");
-    // Somebody's own transform, or other filters, are nothing that we may change.
-    let mut info = api(nats, "STREAM.INFO.USERS", &json!({})).await?["config"].take();
-    info["subject_transform"] = json!({"src": "user.*.*", "dest": "user.{{wildcard(2)}}.{{wildcard(1)}}"});
-    api(nats, "STREAM.UPDATE.USERS", &info).await?;
-    let refused = ensure_with(&broker, 3, Manage::Create).await;
-    assert!(matches!(refused, Err(BrokerError::Mismatch { .. })), "{refused:?}");
-    let config = &api(nats, "STREAM.INFO.USERS", &json!({})).await?["config"];
-    assert_eq!(config["subject_transform"], info["subject_transform"]);
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_stream_is_partitioned_in_place() -> Result<()> {
-    partitioned(&Nats::start().await?).await
-}
-
-#[tokio::test]
-async fn the_oldest_and_the_newest_server_do_the_same() -> Result<()> {
-    for version in ["2.10.26", "2.15.1"] {
-        partitioned(&Nats::of_version(version).await?).await.context(version)?;
-    }
-    Ok(())
 }
