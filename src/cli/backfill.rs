@@ -208,11 +208,9 @@ async fn apply(backfill: &Backfill<'_>, config: &Config) -> anyhow::Result<Done>
 /// Up to where every consumer has acknowledged its messages, this number at most.
 async fn done_until(config: &Config, broker: &Broker, target: u64) -> Result<u64, BrokerError> {
     let readers = readers(config, broker).await?;
-    let behind = readers
-        .iter()
-        .map(|reader| reader.reached)
-        .filter(|reached| !reached.is_past(target));
-    Ok(behind.map(|reached| reached.acknowledged).min().unwrap_or(target))
+    let behind = readers.iter().filter(|reader| !reader.is_past(target));
+    let reached = behind.map(|reader| reader.reached.acknowledged);
+    Ok(reached.min().unwrap_or(target))
 }
 
 /// Waits until the worker has acknowledged everything that the stream holds now.
@@ -222,6 +220,8 @@ pub(super) async fn caught_up(shutdown: &Shutdown, broker: &Broker, config: &Con
     let bar = progress::bar("waiting for the worker", Some(target.saturating_sub(begun)));
     let mut moved = (begun, clock::monotonic());
     let mut told = false;
+    // With partitions "nothing waits" has to hold for a moment: what was stored just now may not be counted yet.
+    let mut looks = if config.consumer.partitions.is_some() { 2 } else { 1 };
     loop {
         let reached = match done_until(config, broker, target).await {
             Ok(reached) => reached,
@@ -230,6 +230,9 @@ pub(super) async fn caught_up(shutdown: &Shutdown, broker: &Broker, config: &Con
         };
         bar.set_position(reached.saturating_sub(begun));
         if reached >= target {
+            looks -= 1;
+        }
+        if looks == 0 {
             bar.finish_and_clear();
             return Ok(());
         }

@@ -89,14 +89,6 @@ pub struct Reached {
     pub waiting: u64,
 }
 
-impl Reached {
-    /// Whether all of its messages up to this number are acknowledged. A consumer that reads only some subjects may never
-    /// get to the number itself.
-    pub fn is_past(&self, sequence: u64) -> bool {
-        self.acknowledged >= sequence || (self.in_hand == 0 && self.waiting == 0)
-    }
-}
-
 /// Which messages a durable consumer reads, and how far it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reader {
@@ -107,6 +99,18 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// Whether all of its messages up to this number are acknowledged. One that reads only some subjects may never get to
+    /// the number itself: where nothing waits it is past it, but what was stored a moment ago may not be counted yet.
+    pub fn is_past(&self, sequence: u64) -> bool {
+        let Reached {
+            acknowledged,
+            in_hand,
+            waiting,
+            ..
+        } = self.reached;
+        acknowledged >= sequence || (!self.filters.is_empty() && in_hand == 0 && waiting == 0)
+    }
+
     /// Whether messages on this subject are its own.
     pub fn reads(&self, subject: &str) -> bool {
         self.filters.is_empty() || self.filters.iter().any(|filter| partitions::matches(filter, subject))
