@@ -111,32 +111,32 @@ impl Section {
 
 /// The candidate that looks most like `name`; `None` only without candidates.
 pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let likeness = |candidate: &str| strsim::normalized_damerau_levenshtein(&name.to_lowercase(), candidate);
+    let name = name.to_lowercase();
+    let likeness = |candidate: &str| strsim::normalized_damerau_levenshtein(&name, candidate);
     candidates
         .into_iter()
-        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+        .map(|candidate| (likeness(candidate), candidate))
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, candidate)| candidate)
 }
 
 /// What to say of a key that a section (or, with `None`, the top level) does not know: a key of that name in another
 /// section is nearer than a similar one here.
 pub(super) fn suggestion(key: &str, section: Option<&Section>) -> String {
-    let elsewhere = || {
-        let keys: Vec<&str> = SECTIONS.iter().flat_map(Section::keys).copied().collect();
-        let near = nearest(key, keys)?;
-        SECTIONS
-            .iter()
-            .find(|other| other.keys().contains(&near))
-            .map(|home| (near, home))
-    };
-    match (section, elsewhere()) {
-        (Some(section), found) if found.is_none_or(|(near, _)| near != key) => {
-            format!(
+    let home_of = |key: &str| SECTIONS.iter().find(|section| section.keys().contains(&key));
+    if let Some(section) = section {
+        return match home_of(key) {
+            Some(home) => format!("did you mean \"{key}\" in {}?", home.header()),
+            None => format!(
                 "did you mean \"{}\"?",
                 nearest(key, section.keys().iter().copied()).unwrap_or_default()
-            )
-        }
-        (_, Some((near, home))) => format!("did you mean \"{near}\" in {}?", home.header()),
-        (_, None) => "leave it out".to_owned(),
+            ),
+        };
+    }
+    let near = nearest(key, SECTIONS.iter().flat_map(Section::keys).copied());
+    match near.and_then(|near| Some((near, home_of(near)?))) {
+        Some((near, home)) => format!("did you mean \"{near}\" in {}?", home.header()),
+        None => "leave it out".to_owned(),
     }
 }
 
