@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use crate::drain::processor;
 use crate::harness::process::{Ending, Guarded};
 use crate::harness::wait::wait_for;
 
@@ -78,6 +79,11 @@ impl Broker {
         broker.publish(events).await?;
         broker.restart(Sync::Always).await?;
         Ok(broker)
+    }
+
+    /// Its processor time so far, in seconds.
+    pub(crate) fn processor(&self) -> f64 {
+        self.process.as_ref().map_or(0.0, |process| processor(process.pid()))
     }
 
     pub(crate) fn url(&self) -> String {

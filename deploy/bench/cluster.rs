@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use crate::drain::processor;
 use crate::harness::process::{Ending, Guarded};
 use crate::harness::wait::wait_for;
 
@@ -31,7 +32,7 @@ pub(crate) const SETTINGS: [(&str, &str); 8] = [
 pub(crate) struct Cluster {
     folder: tempfile::TempDir,
     port: u16,
-    _process: Guarded,
+    process: Guarded,
 }
 
 impl Cluster {
@@ -83,11 +84,18 @@ impl Cluster {
         if let Err(error) = ready.await? {
             bail!(error);
         }
-        Ok(Self {
-            folder,
-            port,
-            _process: process,
-        })
+        Ok(Self { folder, port, process })
+    }
+
+    /// Processor time of all sessions that have ended, in seconds.
+    pub(crate) fn processor(&self) -> f64 {
+        processor(self.process.pid())
+    }
+
+    /// Bytes of the write-ahead log so far.
+    pub(crate) async fn written(&self) -> Result<i64> {
+        self.number("postgres", "SELECT (pg_current_wal_lsn() - '0/0')::bigint")
+            .await
     }
 
     pub(crate) fn url(&self, database: &str) -> String {

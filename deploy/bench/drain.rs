@@ -97,6 +97,7 @@ impl Task<'_> {
         let first = processes.first_mut().context("at least one worker")?;
         begun(first).await?;
         let began = clock::monotonic();
+        let cpu = |processes: &[Guarded]| -> f64 { processes.iter().map(|process| processor(process.pid())).sum() };
         let before = cpu(&processes);
         let mut drained = self.watch(&mut processes, messages, began).await?;
         drained.cpu_seconds = cpu(&processes) - before;
@@ -204,15 +205,17 @@ fn tail(process: &Guarded) -> String {
     lines[lines.len().saturating_sub(10)..].join("\n")
 }
 
-/// User and system time of these processes, in seconds.
-fn cpu(processes: &[Guarded]) -> f64 {
-    let ticks = |process: &Guarded| -> Option<u64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid())).ok()?;
-        // Behind the name in parentheses; utime and stime are fields 14 and 15.
-        let mut fields = stat.rsplit(')').next()?.split_whitespace().skip(11);
-        Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
-    };
-    processes.iter().filter_map(ticks).sum::<u64>() as f64 / TICKS
+/// User and system time of a process and of those of its children that have ended, in seconds.
+pub(crate) fn processor(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // Behind the name in parentheses; the four times are fields 14 to 17.
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: u64 = fields
+        .skip(11)
+        .take(4)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
+    ticks as f64 / TICKS
 }
 
 /// The most memory that any of these processes ever had, in KiB.

@@ -109,7 +109,7 @@ async fn bench(cli: Measure) -> Result<()> {
     } else {
         &cli.scenarios
     };
-    let mut rows = Vec::new();
+    let (mut rows, mut report) = (Vec::new(), Value::Null);
     for scenario in scenarios {
         let name = scenario.to_possible_value().map(|value| value.get_name().to_owned());
         let name = name.unwrap_or_default();
@@ -118,10 +118,11 @@ async fn bench(cli: Measure) -> Result<()> {
             began.elapsed().as_secs_f64()
         ));
         rows.extend(scenario.measure(&field).await.with_context(|| name)?);
+        // After each, so that whoever stops it, or is stopped by an error, keeps what was measured.
+        let circumstances = circumstances(&field, cli.smoke, began.elapsed().as_secs()).await?;
+        report = report::object(&rows, judge, &circumstances);
+        std::fs::write(folder.join("report.json"), format!("{report:#}\n"))?;
     }
-    let circumstances = circumstances(&field, cli.smoke, began.elapsed().as_secs()).await?;
-    let report = report::object(&rows, judge, &circumstances);
-    std::fs::write(folder.join("report.json"), format!("{report:#}\n"))?;
     if cli.json {
         write!(std::io::stderr(), "{}", report::page(&report))?;
         writeln!(std::io::stdout(), "{report}")?;

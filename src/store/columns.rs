@@ -184,6 +184,11 @@ pub(super) const RESOLVABLE: [Reason; 10] = [
     Reason::CrashLoop,
 ];
 
+/// Appends a value as JSON text.
+pub(super) fn append_json<T: serde::Serialize>(value: &T, text: &mut Vec<u8>) -> Result<(), StoreError> {
+    serde_json::to_writer(text, value).map_err(|error| no_json("value", &error))
+}
+
 /// A value as JSON text.
 pub(super) fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| no_json("value", &error))

@@ -5,13 +5,12 @@
 
 use anyhow::{Context as _, Result, ensure};
 use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::jetstream::context::PublishAckFuture;
 use async_nats::{HeaderMap, Subscriber};
 use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use rollcall::clock;
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
-use std::future::IntoFuture as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
@@ -142,7 +141,14 @@ async fn steadily(broker: &Broker, events: u64) -> Result<Vec<f64>> {
     let mut headers = HeaderMap::new();
     headers.insert("Content-Type", "application/cloudevents+json");
     let mut sent = Vec::with_capacity(events as usize);
-    let mut waiting = FuturesUnordered::new();
+    // Confirmed by somebody else: the client publishes nothing more while too many are not, and here nobody would ask.
+    let (publishings, mut published) = tokio::sync::mpsc::unbounded_channel::<PublishAckFuture>();
+    let confirmed = tokio::spawn(async move {
+        while let Some(publishing) = published.recv().await {
+            publishing.await?;
+        }
+        anyhow::Ok(())
+    });
     let mut ticks = tokio::time::interval(PACE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     for event in people::created(0..events) {
@@ -151,9 +157,10 @@ async fn steadily(broker: &Broker, events: u64) -> Result<Vec<f64>> {
         let publishing = broker
             .context
             .publish_with_headers(event.subject, headers.clone(), event.payload);
-        waiting.push(publishing.await?.into_future());
+        publishings.send(publishing.await?).context("a publishing failed")?;
     }
-    while waiting.next().await.transpose()?.is_some() {}
+    drop(publishings);
+    confirmed.await??;
     let seen = tokio::time::timeout(PATIENCE, seen)
         .await
         .context("not everything is acknowledged")???;

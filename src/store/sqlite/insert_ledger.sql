@@ -26,6 +26,6 @@ SELECT
     value ->> 21,
     value ->> 22,
     value ->> 23
-FROM json_each(?1)
+FROM jsonb_each(?1)
 WHERE true
 ON CONFLICT (source, event_id) DO NOTHING

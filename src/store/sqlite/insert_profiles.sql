@@ -25,5 +25,5 @@ SELECT
     value ->> 20,
     value ->> 21,
     value ->> 22
-FROM json_each(?1)
+FROM jsonb_each(?1)
 WHERE true

@@ -7,7 +7,7 @@ SELECT
     value ->> 4,
     unhex(value ->> 5),
     value ->> 6
-FROM json_each(?1)
+FROM jsonb_each(?1)
 WHERE true
 ON CONFLICT (key) DO UPDATE SET root = excluded.root, holder = excluded.holder, person = excluded.person,
     state = excluded.state, newest = excluded.newest, events = excluded.events

@@ -8,10 +8,24 @@ use super::super::{Changed, Decided, Letter, NewEntry, StoreError, columns};
 use super::Tx;
 use crate::domain::{CustomerChange, CustomerRow, KeyRow, Person, ProfileChange, ProfileRow, Reason, hex};
 
+/// Appends a row as a JSON array. Of new rows there are many, and a `Value` would hold a copy of each column.
+macro_rules! array {
+    ($text:expr, [$($value:expr),* $(,)?]) => {{
+        $text.push(b'[');
+        $(
+            columns::append_json(&$value, $text)?;
+            $text.push(b',');
+        )*
+        $text.pop();
+        $text.push(b']');
+        Ok(())
+    }};
+}
+
 impl Tx<'_> {
     pub(in super::super) async fn save(&mut self, decided: &Decided<'_>) -> Result<(), StoreError> {
         let difference = &decided.difference;
-        self.run(include_str!("save_keys.sql"), &difference.keys, key).await?;
+        self.write(include_str!("save_keys.sql"), &difference.keys, key).await?;
         self.remove(
             "DELETE FROM @departed WHERE person IN (SELECT value FROM json_each(?1))",
             &difference.returned,
@@ -54,7 +68,7 @@ impl Tx<'_> {
             profile_change,
         )
         .await?;
-        self.run(include_str!("insert_profiles.sql"), &difference.new_profiles, profile)
+        self.write(include_str!("insert_profiles.sql"), &difference.new_profiles, profile)
             .await?;
         let aside = columns::customers_in_the_way(&difference.customers);
         self.remove(
@@ -90,7 +104,7 @@ impl Tx<'_> {
         self.save_checkpoints(&decided.checkpoints, &decided.stale_components)
             .await?;
         let inserted = self
-            .run(include_str!("insert_ledger.sql"), &decided.entries, entry)
+            .write(include_str!("insert_ledger.sql"), &decided.entries, entry)
             .await?;
         if inserted == decided.entries.len() as u64 {
             Ok(())
@@ -106,15 +120,30 @@ impl Tx<'_> {
         rows: &[T],
         encode: impl Fn(&T) -> Result<Value, StoreError>,
     ) -> Result<u64, StoreError> {
+        self.write(sql, rows, |row, text| columns::append_json(&encode(row)?, text))
+            .await
+    }
+
+    /// The same of rows that write themselves.
+    async fn write<T>(
+        &mut self,
+        sql: &str,
+        rows: &[T],
+        append: impl Fn(&T, &mut Vec<u8>) -> Result<(), StoreError>,
+    ) -> Result<u64, StoreError> {
         if rows.is_empty() {
             return Ok(0);
         }
-        let rows = rows.iter().map(encode).collect::<Result<Vec<Value>, StoreError>>()?;
+        let mut text = vec![b'['];
+        for row in rows {
+            append(row, &mut text)?;
+            text.push(b',');
+        }
+        text.pop();
+        text.push(b']');
+        let text = String::from_utf8(text).map_err(|_| columns::unreadable("rows", "they are not UTF-8"))?;
         let sql = self.sql(sql);
-        let done = sqlx::query(sql)
-            .bind(Value::Array(rows).to_string())
-            .execute(&mut *self.inner)
-            .await?;
+        let done = sqlx::query(sql).bind(text).execute(&mut *self.inner).await?;
         Ok(done.rows_affected())
     }
 
@@ -181,50 +210,46 @@ impl Tx<'_> {
     }
 }
 
-fn key(row: &KeyRow) -> Result<Value, StoreError> {
+fn key(row: &KeyRow, text: &mut Vec<u8>) -> Result<(), StoreError> {
     let (person, state) = columns::holder_columns(&row.holder)?;
     let newest = row.newest.as_ref().map(|position| hex(position.as_bytes()));
-    Ok(json!([
-        row.key,
-        row.root,
-        columns::holder_number(&row.holder),
-        person,
-        state,
-        newest,
-        row.events
-    ]))
+    let holder = columns::holder_number(&row.holder);
+    array!(text, [row.key, row.root, holder, person, state, newest, row.events])
 }
 
 fn departed(person: &Person) -> Result<Value, StoreError> {
     Ok(json!([person.row, person.key, columns::person_text(person)?]))
 }
 
-fn profile(row: &ProfileRow) -> Result<Value, StoreError> {
-    Ok(json!([
-        row.profile_id,
-        row.user_id,
-        row.profile_type,
-        row.status.name(),
-        row.is_active,
-        row.display_name,
-        row.email,
-        row.username,
-        row.first_name,
-        row.last_name,
-        row.full_name,
-        row.phone,
-        row.external_id,
-        row.organization_id,
-        row.customer_id,
-        columns::json(&row.attributes)?,
-        columns::json(&row.degraded)?,
-        row.created_via,
-        time(row.created_at)?,
-        time(row.updated_at)?,
-        row.version,
-        row.deleted_at.map(time).transpose()?,
-        row.linked_customer,
-    ]))
+fn profile(row: &ProfileRow, text: &mut Vec<u8>) -> Result<(), StoreError> {
+    array!(
+        text,
+        [
+            row.profile_id,
+            row.user_id,
+            row.profile_type,
+            row.status.name(),
+            row.is_active,
+            row.display_name,
+            row.email,
+            row.username,
+            row.first_name,
+            row.last_name,
+            row.full_name,
+            row.phone,
+            row.external_id,
+            row.organization_id,
+            row.customer_id,
+            columns::json(&row.attributes)?,
+            columns::json(&row.degraded)?,
+            row.created_via,
+            time(row.created_at)?,
+            time(row.updated_at)?,
+            row.version,
+            row.deleted_at.map(time).transpose()?,
+            row.linked_customer,
+        ]
+    )
 }
 
 fn profile_change(change: &ProfileChange) -> Result<Value, StoreError> {
@@ -308,34 +333,37 @@ fn changed(event: &Changed) -> Result<Value, StoreError> {
     ]))
 }
 
-fn entry(entry: &NewEntry<'_>) -> Result<Value, StoreError> {
+fn entry(entry: &NewEntry<'_>, text: &mut Vec<u8>) -> Result<(), StoreError> {
     let verdict = &entry.verdict;
-    Ok(json!([
-        entry.source,
-        entry.event_id,
-        entry.user_id,
-        entry.key,
-        entry.new_key,
-        entry.kind.name(),
-        time(entry.position.time().micros())?,
-        entry.states_time,
-        entry.sequence,
-        hex(entry.position.as_bytes()),
-        entry.backfill,
-        hex(entry.content),
-        entry.data,
-        verdict.outcome.name(),
-        verdict.reason.map(Reason::name),
-        columns::effects_text(verdict)?,
-        columns::degraded_text(verdict)?,
-        entry.policy_id,
-        entry.late,
-        entry.subject,
-        entry.stream_sequence,
-        columns::time_text(entry.published)?,
-        entry.reduced,
-        entry.inputs,
-    ]))
+    array!(
+        text,
+        [
+            entry.source,
+            entry.event_id,
+            entry.user_id,
+            entry.key,
+            entry.new_key,
+            entry.kind.name(),
+            time(entry.position.time().micros())?,
+            entry.states_time,
+            entry.sequence,
+            hex(entry.position.as_bytes()),
+            entry.backfill,
+            hex(entry.content),
+            entry.data,
+            verdict.outcome.name(),
+            verdict.reason.map(Reason::name),
+            columns::effects_text(verdict)?,
+            columns::degraded_text(verdict)?,
+            entry.policy_id,
+            entry.late,
+            entry.subject,
+            entry.stream_sequence,
+            columns::time_text(entry.published)?,
+            entry.reduced,
+            entry.inputs,
+        ]
+    )
 }
 
 fn time(micros: i64) -> Result<String, StoreError> {
