@@ -1,5 +1,6 @@
 //! New rows by `COPY` in its binary format. It costs the server a fraction of an `INSERT` from arrays: nothing has to be
-//! unfolded and put aside first, and rows enter the table a page at a time.
+//! unfolded and put aside first, and rows enter the table a page at a time. For the ledger only: binary values have to be of
+//! the very type of their column, which is not for tables that applications change, nor do their rules and policies hold.
 //!
 //! It knows no `ON CONFLICT`: what another worker stored meanwhile is a violated unique key, and the batch is tried again.
 //! And while the server waits for rows, no timeout of its own ends the statement: so all of them are made ready before it
@@ -41,15 +42,6 @@ impl Rows {
             self.measure(start)?;
         }
         Ok(())
-    }
-
-    /// The next value of the row, in a column of type `jsonb`.
-    pub(super) fn jsonb(&mut self, text: &str) -> Result<(), StoreError> {
-        let start = self.bytes.len();
-        self.bytes.extend(NULL);
-        self.bytes.push(1);
-        self.bytes.extend_from_slice(text.as_bytes());
-        self.measure(start)
     }
 
     /// Puts its length before the value that was just written.

@@ -51,43 +51,32 @@ impl Tx<'_> {
         let (mut new, there): (Vec<&KeyRow>, Vec<&KeyRow>) =
             rows.iter().partition(|row| self.new_keys.contains(&row.key));
         new.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        if !new.is_empty() {
-            let sql = "COPY @keys (key, root, holder, person, state, newest, events) FROM STDIN (FORMAT binary)";
-            self.copy(sql, new.into_iter(), |rows, row| {
-                let (person, state) = columns::holder_columns(&row.holder)?;
-                rows.row(7);
-                rows.value(row.key.as_str())?;
-                rows.value(row.root.as_str())?;
-                rows.value(columns::holder_number(&row.holder))?;
-                rows.value(person)?;
-                rows.value(state)?;
-                rows.value(row.newest.as_ref().map(Position::as_bytes))?;
-                rows.value(row.events as i64)
-            })
-            .await
-            .map_err(overtaken)?;
+        // Not by COPY: that others are at the same keys is common, and would be an error in the server's log each time.
+        for (sql, rows) in [
+            (include_str!("insert_keys.sql"), new),
+            (include_str!("update_keys.sql"), there),
+        ] {
+            if rows.is_empty() {
+                continue;
+            }
+            let holders = try_column!(rows, row => columns::holder_columns(&row.holder));
+            let (persons, states): (Vec<Option<Uuid>>, Vec<Option<String>>) = holders.into_iter().unzip();
+            let sql = self.sql(sql);
+            let saved = sqlx::query(sql)
+                .bind(column!(rows, row => row.key.as_str()))
+                .bind(column!(rows, row => row.root.as_str()))
+                .bind(column!(rows, row => columns::holder_number(&row.holder)))
+                .bind(persons)
+                .bind(states)
+                .bind(column!(rows, row => row.newest.as_ref().map(Position::as_bytes)))
+                .bind(column!(rows, row => row.events as i64))
+                .execute(&mut *self.inner)
+                .await?;
+            if saved.rows_affected() != rows.len() as u64 {
+                return Err(StoreError::Overtaken);
+            }
         }
-        if there.is_empty() {
-            return Ok(());
-        }
-        let holders = try_column!(there, row => columns::holder_columns(&row.holder));
-        let (persons, states): (Vec<Option<Uuid>>, Vec<Option<String>>) = holders.into_iter().unzip();
-        let sql = self.sql(include_str!("update_keys.sql"));
-        let saved = sqlx::query(sql)
-            .bind(column!(there, row => row.key.as_str()))
-            .bind(column!(there, row => row.root.as_str()))
-            .bind(column!(there, row => columns::holder_number(&row.holder)))
-            .bind(persons)
-            .bind(states)
-            .bind(column!(there, row => row.newest.as_ref().map(Position::as_bytes)))
-            .bind(column!(there, row => row.events as i64))
-            .execute(&mut *self.inner)
-            .await?;
-        if saved.rows_affected() == there.len() as u64 {
-            Ok(())
-        } else {
-            Err(StoreError::Overtaken)
-        }
+        Ok(())
     }
 
     async fn save_departed(&mut self, departed: &[Person], returned: &[Uuid]) -> Result<(), StoreError> {
@@ -183,33 +172,33 @@ impl Tx<'_> {
         if rows.is_empty() {
             return Ok(());
         }
-        self.copy(include_str!("copy_profiles.sql"), rows.iter(), |rows, row| {
-            rows.row(23);
-            rows.value(row.profile_id)?;
-            rows.value(row.user_id.as_str())?;
-            rows.value(row.profile_type.as_str())?;
-            rows.value(row.status.name())?;
-            rows.value(row.is_active)?;
-            rows.value(row.display_name.as_str())?;
-            rows.value(row.email.as_deref())?;
-            rows.value(row.username.as_deref())?;
-            rows.value(row.first_name.as_deref())?;
-            rows.value(row.last_name.as_deref())?;
-            rows.value(row.full_name.as_deref())?;
-            rows.value(row.phone.as_deref())?;
-            rows.value(row.external_id.as_deref())?;
-            rows.value(row.organization_id.as_deref())?;
-            rows.value(row.customer_id)?;
-            rows.jsonb(&columns::json(&row.attributes)?)?;
-            rows.jsonb(&columns::json(&row.degraded)?)?;
-            rows.value(row.created_via)?;
-            rows.value(columns::instant(row.created_at)?)?;
-            rows.value(columns::instant(row.updated_at)?)?;
-            rows.value(row.version as i64)?;
-            rows.value(row.deleted_at.map(columns::instant).transpose()?)?;
-            rows.value(row.linked_customer.as_deref())
-        })
-        .await?;
+        let sql = self.sql(include_str!("insert_profiles.sql"));
+        sqlx::query(sql)
+            .bind(column!(rows, row => row.profile_id))
+            .bind(column!(rows, row => row.user_id.as_str()))
+            .bind(column!(rows, row => row.profile_type.as_str()))
+            .bind(column!(rows, row => row.status.name()))
+            .bind(column!(rows, row => row.is_active))
+            .bind(column!(rows, row => row.display_name.as_str()))
+            .bind(column!(rows, row => row.email.as_deref()))
+            .bind(column!(rows, row => row.username.as_deref()))
+            .bind(column!(rows, row => row.first_name.as_deref()))
+            .bind(column!(rows, row => row.last_name.as_deref()))
+            .bind(column!(rows, row => row.full_name.as_deref()))
+            .bind(column!(rows, row => row.phone.as_deref()))
+            .bind(column!(rows, row => row.external_id.as_deref()))
+            .bind(column!(rows, row => row.organization_id.as_deref()))
+            .bind(column!(rows, row => row.customer_id))
+            .bind(try_column!(rows, row => columns::json(&row.attributes)))
+            .bind(try_column!(rows, row => columns::json(&row.degraded)))
+            .bind(column!(rows, row => row.created_via))
+            .bind(try_column!(rows, row => columns::instant(row.created_at)))
+            .bind(try_column!(rows, row => columns::instant(row.updated_at)))
+            .bind(column!(rows, row => row.version as i64))
+            .bind(try_column!(rows, row => row.deleted_at.map(columns::instant).transpose()))
+            .bind(column!(rows, row => row.linked_customer.as_deref()))
+            .execute(&mut *self.inner)
+            .await?;
         Ok(())
     }
 

@@ -204,6 +204,7 @@ async fn a_mail_never_goes_to_whoever_has_the_key_next(base: Base) -> Result<()>
     deployment.drain().await?;
     // What overtook its user finds her now, and she has no address.
     deployment.publish(&[nameless]).await?;
+    deployment.drain().await?;
     at_once(&deployment).await?;
     deployment.drain().await?;
     let told = result(&deployment, "eve", "user.password_reset").await?;

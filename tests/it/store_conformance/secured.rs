@@ -10,17 +10,17 @@ use crate::world::{Base, Which};
 async fn row_level_security_that_would_stop_the_worker_is_told() -> Result<()> {
     let base = Base::fresh(Which::Postgres).await?;
     let store = base.store().await?;
-    let profiles = base.table("profiles");
+    let ledger = base.table("ledger");
     base.script(&format!(
         "CREATE ROLE secured LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO secured; \
-         GRANT USAGE ON SCHEMA {schema} TO secured; ALTER TABLE {profiles} ENABLE ROW LEVEL SECURITY",
-        schema = profiles.split('.').next().unwrap_or_default(),
+         GRANT USAGE ON SCHEMA {schema} TO secured; ALTER TABLE {ledger} ENABLE ROW LEVEL SECURITY",
+        schema = ledger.split('.').next().unwrap_or_default(),
     ))
     .await?;
     let told = |warnings: Vec<String>| {
         warnings
             .iter()
-            .any(|warning| warning.contains("row-level security of profiles"))
+            .any(|warning| warning.contains("row-level security of ledger"))
     };
     assert!(!told(store.warnings().await?), "the owner may");
     let url = base.url.replacen("postgres@", "secured@", 1);
@@ -34,7 +34,7 @@ async fn row_level_security_that_would_stop_the_worker_is_told() -> Result<()> {
     })
     .await?;
     assert!(told(secured.warnings().await?));
-    base.script(&format!("ALTER TABLE {profiles} DISABLE ROW LEVEL SECURITY"))
+    base.script(&format!("ALTER TABLE {ledger} DISABLE ROW LEVEL SECURITY"))
         .await?;
     assert!(!told(secured.warnings().await?));
     Ok(())
