@@ -220,7 +220,7 @@ async fn check_store(config: &Config) -> Findings {
             Err(error) => findings.problem("customers", error),
         }
     }
-    match store.warnings().await {
+    match store.durability_warnings().await {
         Ok(warnings) => warnings
             .into_iter()
             .for_each(|warning| findings.warning("database", warning)),

@@ -68,7 +68,7 @@ async fn prepare(config: &Config, broker: &Broker, store: &Store) -> anyhow::Res
     customers_can_be_found(config, store).await?;
     ensure_events(config, broker).await?;
     outgoing_streams(config, broker).await?;
-    for warning in store.warnings().await? {
+    for warning in store.durability_warnings().await? {
         tracing::warn!("{warning}");
     }
     Ok(leftovers(config, broker).await?)

@@ -149,13 +149,13 @@ impl Store {
         .await
     }
 
-    /// Settings of the database under which committed work can be lost or nothing can be written, in words.
+    /// Settings of the database under which committed work can be lost, in words; empty when it is durable.
     ///
     /// # Errors
     /// When the database cannot be asked.
-    pub async fn warnings(&self) -> Result<Vec<String>, StoreError> {
+    pub async fn durability_warnings(&self) -> Result<Vec<String>, StoreError> {
         match self {
-            Self::Postgres(inner) => within(self.patience(), inner.warnings()).await,
+            Self::Postgres(inner) => within(self.patience(), inner.durability_warnings()).await,
             Self::Sqlite(_) => Ok(Vec::new()),
         }
     }

@@ -7,7 +7,6 @@ mod announcements;
 mod backfill;
 mod cascade;
 mod checkpoints;
-mod copy;
 mod customers;
 mod discover;
 mod failures;
@@ -130,10 +129,6 @@ impl Postgres {
                 ("lock_timeout", milliseconds(settings.lock_timeout)),
                 // When nothing of us reaches the server any more, our locks are freed as soon as we gave up ourselves.
                 ("idle_in_transaction_session_timeout", milliseconds(patience)),
-                // Nor does a COPY wait much longer for a machine that is gone: the timeouts above do not end it then.
-                ("tcp_keepalives_idle", "10".to_owned()),
-                ("tcp_keepalives_interval", "5".to_owned()),
-                ("tcp_keepalives_count", "3".to_owned()),
                 ("enable_seqscan", "off".to_owned()),
                 ("enable_hashjoin", "off".to_owned()),
                 ("enable_mergejoin", "off".to_owned()),
@@ -216,7 +211,7 @@ impl Postgres {
         Ok(super::state_of(current, MIGRATIONS.len()))
     }
 
-    pub(super) async fn warnings(&self) -> Result<Vec<String>, StoreError> {
+    pub(super) async fn durability_warnings(&self) -> Result<Vec<String>, StoreError> {
         let mut warnings = Vec::new();
         for name in ["synchronous_commit", "fsync", "full_page_writes"] {
             let value: String = sqlx::query_scalar("SELECT current_setting($1)")
@@ -228,17 +223,6 @@ impl Postgres {
                     "PostgreSQL runs with {name} = off: committed work can be lost in a crash"
                 ));
             }
-        }
-        let secured: Option<bool> = sqlx::query_scalar("SELECT row_security_active(to_regclass($1)::oid)")
-            .bind(format!("{}ledger", self.names))
-            .fetch_one(&self.pool)
-            .await?;
-        if secured == Some(true) {
-            warnings.push(
-                "row-level security of ledger is in force for this role, and PostgreSQL lets nobody COPY then: let the role \
-                 own the table, or ALTER ROLE … BYPASSRLS"
-                    .to_owned(),
-            );
         }
         Ok(warnings)
     }

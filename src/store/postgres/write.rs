@@ -1,11 +1,11 @@
 //! What a batch writes: first what goes, then what steps aside, then what changes, then what is new, so that a key
 //! that passes from one person to another within the batch is never held twice.
 
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::super::{Changed, Decided, Letter, NewEntry, StoreError, columns};
 use super::Tx;
-use super::copy::overtaken;
 use crate::domain::{CustomerChange, CustomerRow, KeyRow, Person, Position, ProfileChange, ProfileRow};
 
 /// One array per column.
@@ -51,7 +51,6 @@ impl Tx<'_> {
         let (mut new, there): (Vec<&KeyRow>, Vec<&KeyRow>) =
             rows.iter().partition(|row| self.new_keys.contains(&row.key));
         new.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        // Not by COPY: that others are at the same keys is common, and would be an error in the server's log each time.
         for (sql, rows) in [
             (include_str!("insert_keys.sql"), new),
             (include_str!("update_keys.sql"), there),
@@ -340,35 +339,41 @@ impl Tx<'_> {
         if entries.is_empty() {
             return Ok(());
         }
-        self.copy(include_str!("copy_ledger.sql"), entries.iter(), |rows, entry| {
-            rows.row(24);
-            rows.value(entry.source)?;
-            rows.value(entry.event_id)?;
-            rows.value(entry.user_id)?;
-            rows.value(entry.key)?;
-            rows.value(entry.new_key)?;
-            rows.value(entry.kind.name())?;
-            rows.value(columns::instant(entry.position.time().micros())?)?;
-            rows.value(entry.states_time)?;
-            rows.value(entry.sequence)?;
-            rows.value(entry.position.as_bytes())?;
-            rows.value(entry.backfill)?;
-            rows.value(entry.content.as_slice())?;
-            rows.value(entry.data)?;
-            rows.value(entry.verdict.outcome.name())?;
-            rows.value(entry.verdict.reason.map(crate::domain::Reason::name))?;
-            rows.value(columns::effects_text(&entry.verdict)?)?;
-            rows.value(columns::degraded_text(&entry.verdict)?)?;
-            rows.value(entry.policy_id)?;
-            rows.value(entry.late)?;
-            rows.value(&*entry.subject)?;
-            rows.value(entry.stream_sequence)?;
-            rows.value(entry.published)?;
-            rows.value(entry.reduced)?;
-            rows.value(entry.inputs.as_deref())
-        })
-        .await
-        .map_err(overtaken)?;
-        Ok(())
+        let sql = self.sql(include_str!("insert_ledger.sql"));
+        let times: Vec<OffsetDateTime> =
+            try_column!(entries, entry => columns::instant(entry.position.time().micros()));
+        let inserted = sqlx::query(sql)
+            .bind(column!(entries, entry => entry.source))
+            .bind(column!(entries, entry => entry.event_id))
+            .bind(column!(entries, entry => entry.user_id))
+            .bind(column!(entries, entry => entry.key))
+            .bind(column!(entries, entry => entry.new_key))
+            .bind(column!(entries, entry => entry.kind.name()))
+            .bind(times)
+            .bind(column!(entries, entry => entry.states_time))
+            .bind(column!(entries, entry => entry.sequence))
+            .bind(column!(entries, entry => entry.position.as_bytes()))
+            .bind(column!(entries, entry => entry.backfill))
+            .bind(column!(entries, entry => entry.content.as_slice()))
+            .bind(column!(entries, entry => entry.data))
+            .bind(column!(entries, entry => entry.verdict.outcome.name()))
+            .bind(column!(entries, entry => entry.verdict.reason.map(crate::domain::Reason::name)))
+            .bind(try_column!(entries, entry => columns::effects_text(&entry.verdict)))
+            .bind(try_column!(entries, entry => columns::degraded_text(&entry.verdict)))
+            .bind(column!(entries, entry => entry.policy_id))
+            .bind(column!(entries, entry => entry.late))
+            .bind(column!(entries, entry => &*entry.subject))
+            .bind(column!(entries, entry => entry.stream_sequence))
+            .bind(column!(entries, entry => entry.published))
+            .bind(column!(entries, entry => entry.reduced))
+            .bind(column!(entries, entry => entry.inputs.as_deref()))
+            .execute(&mut *self.inner)
+            .await?
+            .rows_affected();
+        if inserted == entries.len() as u64 {
+            Ok(())
+        } else {
+            Err(StoreError::Overtaken)
+        }
     }
 }

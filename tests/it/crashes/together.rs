@@ -94,12 +94,11 @@ fn start(deployment: &mut Deployment, number: usize) -> Result<Worker> {
 
 /// Kills a worker; true if it had messages in its hands. The consumer cannot tell whose the unacknowledged ones are, so
 /// the worker is frozen first and the database asked: an open transaction is a batch, and nothing is acknowledged before
-/// its commit. A COPY of the worker waits for its rows, and is open as well. A worker that waits for a lock, or between
-/// commit and acknowledgement, does not count.
+/// its commit. A worker that waits for a lock, or between commit and acknowledgement, does not count.
 async fn kill(deployment: &Deployment, worker: &mut Worker, role: &str) -> Result<bool> {
     worker.freeze().await?;
     let of_role = |state: &str| format!("pg_stat_activity WHERE usename = '{role}' AND {state}");
-    let running = of_role("state = 'active' AND coalesce(wait_event_type, '') NOT IN ('Lock', 'Client')");
+    let running = of_role("state = 'active' AND wait_event_type IS DISTINCT FROM 'Lock'");
     wait_for("the statements of a frozen worker", PATIENCE, async || {
         let running = deployment.base.number("count(*)", &running).await.ok()?;
         (running == 0).then_some(())
@@ -107,10 +106,7 @@ async fn kill(deployment: &Deployment, worker: &mut Worker, role: &str) -> Resul
     .await?;
     let open = deployment
         .base
-        .number(
-            "count(*)",
-            &of_role("(state = 'idle in transaction' OR state = 'active' AND wait_event_type = 'Client')"),
-        )
+        .number("count(*)", &of_role("state = 'idle in transaction'"))
         .await?;
     worker.kill(PATIENCE).await?;
     Ok(open > 0)

@@ -61,7 +61,7 @@ async fn a_transaction_that_is_swallowed_is_noticed_wherever_it_is() -> Result<(
     tokio::try_join!(
         swallowed(&first, 1, "BEGIN"),
         swallowed(&second, 2, "SELECT L.SOURCE"),
-        swallowed(&third, 3, "COPY"),
+        swallowed(&third, 3, "INSERT INTO"),
         swallowed(&fourth, 4, "COMMIT"),
     )?;
     Ok(())

@@ -13,4 +13,3 @@ mod load;
 mod passing;
 mod rebuild;
 mod schema;
-mod secured;
