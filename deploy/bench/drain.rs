@@ -159,7 +159,7 @@ impl Task<'_> {
             self.durable
         );
         if let Some(batch) = self.batch_max {
-            // Two batches for each of the four lanes, as the configuration advises.
+            // Four batches for each of the two lanes.
             let pending = (8 * batch).max(8_000);
             let _ = write!(text, "max_ack_pending = {pending}\n[worker]\nbatch_max = {batch}\n");
         }

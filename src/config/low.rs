@@ -157,7 +157,7 @@ pub(super) struct Worker {
 impl Default for Worker {
     fn default() -> Self {
         Self {
-            lanes: 4,
+            lanes: 2,
             batch_max: 1000,
             linger: Interval(Duration::from_millis(5)),
             max_attempts: 5,
