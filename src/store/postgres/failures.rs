@@ -213,6 +213,10 @@ impl Tx<'_> {
             .bind(probe_at)
             .execute(&mut *self.inner)
             .await?;
+        // Whoever parks an event of it just now has looked for the hold before it was there: what they write has to be seen
+        // by the next statement, or it would be tried without end and held by nobody.
+        let sql = self.sql("LOCK TABLE @retries IN SHARE ROW EXCLUSIVE MODE");
+        sqlx::query(sql).execute(&mut *self.inner).await?;
         let sql = self.sql("UPDATE @retries SET held = true WHERE type = $1 AND judged > 0 AND NOT held");
         sqlx::query(sql).bind(kind).execute(&mut *self.inner).await?;
         Ok(())

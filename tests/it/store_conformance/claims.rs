@@ -2,10 +2,12 @@
 
 use anyhow::{Context as _, Result};
 use rollcall::store::{Attempt, Claimed, Lease, Parked, Store};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::world::{Base, on_both};
+use crate::harness::wait::wait_for;
+use crate::world::{Base, Which, on_both};
 
 on_both!(
     only_who_does_not_say_a_word_for_a_whole_lease_is_dead,
@@ -123,5 +125,37 @@ async fn events_of_a_held_type_are_not_due(base: Base) -> Result<()> {
     store.free(kind, at(1002)).await?;
     assert!(!store.holds_back(kind).await?);
     assert!(claim(&store, B, 1002).await?.is_some(), "everything of it is due");
+    Ok(())
+}
+
+/// `SQLite` has one writer at a time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_parked_while_its_type_is_held_back_is_held() -> Result<()> {
+    let base = Base::fresh(Which::Postgres).await?;
+    let store = base.store().await?;
+    store.park(&[parked("early", 1)]).await?;
+    // Of a worker that knew of no hold, and has not committed.
+    let mut other = sqlx::PgConnection::connect(&base.url).await?;
+    let retries = base.table("retries");
+    let copied = "stream, stream_sequence, published_nanos, message, payload, type, attempts, judged, next_at, held";
+    let insert = format!("BEGIN; INSERT INTO {retries} (message_id, {copied}) SELECT 'late', {copied} FROM {retries}");
+    other.execute(sqlx::raw_sql(AssertSqlSafe(insert))).await?;
+    let holding = tokio::spawn({
+        let store = store.clone();
+        async move { store.hold("user.updated", at(60)).await }
+    });
+    let waiting = "pg_stat_activity WHERE application_name = 'rollcall' AND wait_event_type = 'Lock'";
+    wait_for(
+        "the hold to wait for it",
+        std::time::Duration::from_secs(20),
+        async || (base.number("count(*)", waiting).await.ok()? == 1).then_some(()),
+    )
+    .await?;
+    other.execute("COMMIT").await?;
+    holding.await??;
+    assert_eq!(
+        base.lines(&["message_id"], "@retries WHERE held").await?,
+        ["early", "late"]
+    );
     Ok(())
 }
