@@ -1,3 +1,4 @@
 INSERT INTO @keys (key, root, holder, person, state, newest, events)
-SELECT * FROM unnest($1::text[], $2::text[], $3::smallint[], $4::uuid[], $5::text[], $6::bytea[], $7::bigint[])
+SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::smallint[]), unnest($4::uuid[]), unnest($5::text[]),
+    unnest($6::bytea[]), unnest($7::bigint[])
 ON CONFLICT (key) DO NOTHING

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use rollcall::announcements::Announcer;
 use rollcall::apply::Applier;
 use rollcall::failure::{Class, class};
+use rollcall::store::StoreError;
 use serde_json::json;
 
 use crate::world::{Base, Stream, Tables, Which, apply, on_both, said};
@@ -17,6 +18,7 @@ on_both!(
     a_failing_row_takes_its_batch_with_it,
     the_number_of_statements_does_not_depend_on_the_size,
     an_empty_batch_is_nothing,
+    an_event_that_another_stored_meanwhile_is_no_error_of_the_event,
 );
 
 /// Everything a batch can do, about `n` users whose keys begin with `name`.
@@ -237,5 +239,36 @@ impl Write for ThisThread {
 async fn an_empty_batch_is_nothing(base: Base) -> Result<()> {
     let applier = base.applier().await?;
     assert!(apply(&applier, &[]).await?.is_empty());
+    Ok(())
+}
+
+/// Another event with the same id, of a user whose keys we do not hold: it comes between our look and our insertion.
+async fn an_event_that_another_stored_meanwhile_is_no_error_of_the_event(base: Base) -> Result<()> {
+    let applier = base.applier().await?;
+    apply(&applier, &first("other", 1).messages).await?;
+    base.execute("CREATE TABLE another AS SELECT * FROM @ledger WHERE event_id = 'other0'")
+        .await?;
+    base.execute("UPDATE another SET event_id = 'u3'").await?;
+    let (store, stop) = match base.which {
+        Which::Sqlite => (
+            "CREATE TRIGGER another BEFORE INSERT ON @profiles WHEN NEW.user_id = 'u3' \
+             BEGIN INSERT INTO ledger SELECT * FROM another; END",
+            "DROP TRIGGER another",
+        ),
+        Which::Postgres => (
+            "CREATE FUNCTION store() RETURNS trigger LANGUAGE plpgsql AS \
+             'BEGIN INSERT INTO @ledger SELECT * FROM another; RETURN NEW; END'; CREATE TRIGGER another BEFORE INSERT \
+             ON @profiles FOR EACH ROW WHEN (NEW.user_id = 'u3') EXECUTE FUNCTION store()",
+            "DROP TRIGGER another ON @profiles",
+        ),
+    };
+    base.script(store).await?;
+    let batch = first("u", 10).messages;
+    let error = apply(&applier, &batch).await.expect_err("it is there");
+    assert!(matches!(error, StoreError::Overtaken), "{error}");
+    assert_eq!(class(&error), Class::Contended);
+    assert_eq!(base.number("count(*)", "@ledger").await?, 2);
+    base.execute(stop).await?;
+    assert_eq!(said(&apply(&applier, &batch).await?), ["applied"; 20]);
     Ok(())
 }
