@@ -210,3 +210,63 @@ impl std::fmt::Display for Rule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_flag_is_what_databases_and_files_write_for_one() {
+        for (value, expected) in [
+            (json!(true), Some(true)),
+            (json!(false), Some(false)),
+            (json!(1), Some(true)),
+            (json!(0), Some(false)),
+            (json!(2), None),
+            (json!(1.5), None),
+            (json!("true"), Some(true)),
+            (json!("T"), Some(true)),
+            (json!("yes"), Some(true)),
+            (json!("1"), Some(true)),
+            (json!("FALSE"), Some(false)),
+            (json!("f"), Some(false)),
+            (json!("no"), Some(false)),
+            (json!("0"), Some(false)),
+            (json!("on"), None),
+            (json!(""), None),
+            (json!(null), None),
+            (json!([true]), None),
+        ] {
+            assert_eq!(flag(&value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_only_written_otherwise_is_fitted() {
+        let text = Rule::Text { min: 0, max: 255 };
+        let address = Rule::Address { max: 255 };
+        let link = Rule::Link { max: 255 };
+        for rule in [text, address, link] {
+            assert_eq!(rule.fitted(json!(17)), Ok(json!("17")));
+            assert_eq!(rule.fitted(json!("17")), Ok(json!("17")));
+            for other in [json!(true), json!(null), json!(["17"]), json!({"a": 17})] {
+                assert_eq!(rule.fitted(other.clone()), Err(other));
+            }
+        }
+        assert_eq!(Rule::Flag.fitted(json!("yes")), Ok(json!(true)));
+        assert_eq!(Rule::Flag.fitted(json!("perhaps")), Err(json!("perhaps")));
+        for rule in [named::PROFILE_TYPES.rule, named::METADATA.rule] {
+            let (list, object) = (json!(["a"]), json!({"a": 1}));
+            let (good, bad) = if matches!(rule, Rule::Names { .. }) {
+                (list, object)
+            } else {
+                (object, list)
+            };
+            assert_eq!(rule.fitted(good.clone()), Ok(good));
+            assert_eq!(rule.fitted(bad.clone()), Err(bad));
+            assert_eq!(rule.fitted(json!("a")), Err(json!("a")));
+        }
+    }
+}

@@ -207,3 +207,50 @@ fn archived_rows_are_never_used_again() {
             .any(|row| Some(*row) == person(&new, "ada").profiles["client"].row)
     );
 }
+
+#[test]
+fn a_row_that_the_application_had_is_changed_and_not_made() {
+    let policy = Policy {
+        lookup: Some(LookupRule {
+            place: CustomerPlace::Own,
+            require_verified: true,
+        }),
+        ..policy()
+    };
+    let row = uuid::Uuid::from_u128(77);
+    let mut joined = event(2, "joined ada org=acme");
+    joined.inputs.rows.insert(
+        "acme".to_owned(),
+        Some(Found {
+            id: row.to_string(),
+            organization_id: "acme".to_owned(),
+            made: false,
+        }),
+    );
+    let (_, difference) = Storage::of(&policy, &["created ada"]).then(&policy, &joined);
+    assert_eq!(difference.new_customers, []);
+    let adopted: Vec<_> = difference
+        .customers
+        .iter()
+        .map(|change| (change.row.customer_id, change.row.made_by_worker))
+        .collect();
+    assert_eq!(adopted, [(row, false)]);
+    // Nothing was there: a row is made.
+    let (_, difference) = Storage::of(&policy, &["created ada"]).then(&policy, &event(2, "joined ada org=acme"));
+    assert_eq!((difference.customers.len(), difference.new_customers.len()), (0, 1));
+}
+
+#[test]
+fn names_that_people_edited_are_kept_where_they_are_the_applications() {
+    let mut policy = policy();
+    policy.profiles[0].display_owner = DisplayOwner::Application;
+    let given = &["created ada full_name=Ada profiles=client,partner"];
+    let (_, mut difference) = Storage::of(&policy, given).then(&policy, &event(2, "updated ada phone=1"));
+    difference.leave_edited_names(&policy);
+    let kept: BTreeMap<&str, bool> = difference
+        .profiles
+        .iter()
+        .map(|change| (change.row.profile_type.as_str(), change.keeps_edited_name))
+        .collect();
+    assert_eq!(kept, BTreeMap::from([("client", true), ("partner", false)]));
+}
