@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::{LogFormat, Telemetry};
+use crate::config::{LogFormat, Telemetry, log_filter};
 
 /// Why nothing would be logged.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +46,7 @@ pub fn init(telemetry: &Telemetry) -> Result<(), TelemetryError> {
 /// `RUST_LOG` if it says anything, else the configured filter.
 fn filter(telemetry: &Telemetry, variable: Result<String, VarError>) -> Result<EnvFilter, TelemetryError> {
     match variable {
-        Ok(text) if !text.trim().is_empty() => EnvFilter::try_new(text).map_err(|_| TelemetryError::Variable),
+        Ok(text) if !text.trim().is_empty() => log_filter(&text).map_err(|_| TelemetryError::Variable),
         Err(VarError::NotUnicode(_)) => Err(TelemetryError::Variable),
         Ok(_) | Err(VarError::NotPresent) => {
             // The client library tells of every connection at the level at which we tell of our work.
@@ -55,7 +55,7 @@ fn filter(telemetry: &Telemetry, variable: Result<String, VarError>) -> Result<E
             } else {
                 ",async_nats=warn"
             };
-            EnvFilter::try_new(format!("{}{quiet}", telemetry.log)).map_err(TelemetryError::Filter)
+            log_filter(&format!("{}{quiet}", telemetry.log)).map_err(TelemetryError::Filter)
         }
     }
 }
@@ -80,5 +80,16 @@ mod tests {
         assert_eq!(shown(Ok(" ".into())), usual);
         assert_eq!(shown(Ok("rollcall=trace".into())), Ok("rollcall=trace".into()));
         assert!(shown(Ok("a=b=c".into())).is_err_and(|text| text.starts_with("RUST_LOG")));
+    }
+
+    #[test]
+    fn values_in_a_filter_are_texts() {
+        // It is no regular expression: some that are take minutes to be made ready.
+        let telemetry = Telemetry {
+            log: "rollcall[a{b=(}]=debug".into(),
+            format: LogFormat::Auto,
+        };
+        let made = filter(&telemetry, Err(VarError::NotPresent));
+        assert!(made.is_ok(), "{:?}", made.err());
     }
 }

@@ -44,7 +44,7 @@ pub use mail::{Mail, MailTls};
 pub use problem::{ConfigError, Origin, Problem};
 pub use profiles::Source;
 pub use secret::{SecretFileError, SecretUrl, secret_file};
-pub use streams::Consumer;
+pub use streams::{Consumer, log_filter};
 
 use check::Check;
 use document::Document;

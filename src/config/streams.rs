@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 
 use super::check::Check;
 use super::low::Interval;
@@ -197,9 +198,18 @@ fn address(check: &mut Check<'_>, at: At, text: Option<&str>) -> Option<std::net
     address
 }
 
+/// A filter of what is logged. Values in it are texts and no regular expressions: one of 60 characters can take minutes and
+/// 700 MB before it is ready.
+///
+/// # Errors
+/// The text is no filter.
+pub fn log_filter(text: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::builder().with_regex(false).parse(text)
+}
+
 /// Checks `[telemetry]`.
 pub(super) fn telemetry(check: &mut Check<'_>, low: low::Telemetry) -> Telemetry {
-    if low.log.trim().is_empty() || EnvFilter::try_new(&low.log).is_err() {
+    if low.log.trim().is_empty() || log_filter(&low.log).is_err() {
         let remedy = "give a level, or targets with levels, such as \"info\" or \"warn,rollcall=debug\"";
         check.report(At::new("telemetry", "log"), format_args!("is {:?}", low.log), remedy);
     }
