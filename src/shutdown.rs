@@ -5,6 +5,10 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+/// So much of the grace period, or half of a short one, is kept for what comes after the hard stage has begun: the broker
+/// gets the last acknowledgements, the connections are closed.
+const GOODBYE: Duration = Duration::from_secs(3);
+
 /// The two stages. Clones are the same shutdown.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
@@ -15,8 +19,8 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// Listens for SIGTERM and SIGINT: the first begins the soft stage, the second, or the end of the grace period, the
-    /// hard one.
+    /// Listens for SIGTERM and SIGINT: the first begins the soft stage; the second begins the hard one, or time does, early
+    /// enough that the process ends within the grace period.
     ///
     /// # Errors
     /// When the signals cannot be listened for.
@@ -35,11 +39,34 @@ impl Shutdown {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
-                () = tokio::time::sleep(grace) => {}
+                () = tokio::time::sleep(soft_stage(grace)) => {}
             }
             tracing::warn!("stopping now: what is not acknowledged will be delivered again");
             stages.hard.cancel();
         });
         Ok(shutdown)
+    }
+}
+
+/// How long what is in hand may take.
+fn soft_stage(grace: Duration) -> Duration {
+    grace.saturating_sub(GOODBYE).max(grace / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_of_the_grace_period_is_kept_for_the_end() {
+        for (grace, soft) in [
+            (1_000, 500),
+            (2_000, 1_000),
+            (6_000, 3_000),
+            (8_000, 5_000),
+            (20_000, 17_000),
+        ] {
+            assert_eq!(soft_stage(Duration::from_millis(grace)), Duration::from_millis(soft));
+        }
     }
 }

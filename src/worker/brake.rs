@@ -17,8 +17,8 @@ use crate::store::{Store, StoreError};
 
 /// The first pause before a probe; they double up to [`LONGEST`].
 const FIRST: Duration = Duration::from_millis(100);
-/// The longest pause between two probes: recovery has to be noticed within ten seconds.
-const LONGEST: Duration = Duration::from_secs(4);
+/// The longest pause between two probes; chance makes it up to twice as long. Recovery has to be noticed within ten seconds.
+const LONGEST: Duration = Duration::from_secs(2);
 /// How long what is in hand may take to show that the trial succeeds. Idle workers are free after it.
 const TRIAL: Duration = Duration::from_secs(1);
 

@@ -17,6 +17,8 @@ use crate::store::Attempt;
 const ERROR_MAX: usize = 400;
 /// How often an event is tried that only others are in the way of, before it makes room.
 const CONTENDED_TRIES: u32 = 3;
+/// The same for one that fails in another way each time, which proves nothing.
+const UNLIKE_TRIES: u32 = 6;
 
 /// What the judgement came to.
 pub(super) enum Judgement {
@@ -34,7 +36,7 @@ pub(super) enum Judgement {
 pub(super) async fn judge(tools: Arc<Tools>, message: Arc<Message>, before: Option<Fault>) -> Judgement {
     let mut before = before.map(|fault| fault.code);
     let mut pauses = Pauses::default();
-    let mut contended = 0;
+    let (mut contended, mut unlike) = (0, 0);
     loop {
         // Whatever the world did meanwhile, the failures before it prove nothing.
         match healthy(&tools).await {
@@ -66,7 +68,13 @@ pub(super) async fn judge(tools: Arc<Tools>, message: Arc<Message>, before: Opti
                 Health::Good if before.as_ref() == Some(&fault.code) => {
                     return reduced(&tools, &message, fault).await;
                 }
-                Health::Good => before = Some(fault.code),
+                Health::Good => {
+                    unlike += 1;
+                    if unlike >= UNLIKE_TRIES {
+                        return Judgement::Contended(fault);
+                    }
+                    before = Some(fault.code);
+                }
             },
         }
     }

@@ -151,7 +151,7 @@ pub async fn run(
             result = &mut pulling => result,
             // No lane ends while its queue is open, unless it died.
             Some(ended) = lanes.join_next() => Err(died(ended)),
-            Some(Err(error)) = aside.join_next() => Err(died(Err(error))),
+            ended = ended_early(&mut aside, shutdown) => Err(died(ended)),
         }
     };
     // The queues are closed now: the lanes finish what is in hand.
@@ -180,6 +180,16 @@ async fn finished(groups: [&mut JoinSet<()>; 2], shutdown: &Shutdown) -> Result<
     Ok(())
 }
 
+/// Waits for one of these that dies, or ends although nobody stopped it.
+async fn ended_early(tasks: &mut JoinSet<()>, shutdown: &Shutdown) -> Result<(), JoinError> {
+    while let Some(ended) = tasks.join_next().await {
+        if ended.is_err() || !shutdown.soft.is_cancelled() {
+            return ended;
+        }
+    }
+    std::future::pending().await
+}
+
 fn died(ended: Result<(), JoinError>) -> WorkerError {
-    WorkerError::Died(ended.map_or_else(|error| error.to_string(), |()| "a lane ended early".to_owned()))
+    WorkerError::Died(ended.map_or_else(|error| error.to_string(), |()| "it ended early".to_owned()))
 }

@@ -30,7 +30,8 @@ enum Part {
 pub(super) async fn run(tools: Arc<Tools>, stop: CancellationToken) {
     let cascades = Arc::clone(tools.applier.store.cascades());
     if cascades.is_empty() {
-        return;
+        // Whoever ends before the worker has died.
+        return stop.cancelled().await;
     }
     let mut ticks = tokio::time::interval(POLL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -78,9 +78,12 @@ impl Tools {
         }
     }
 
-    /// Tells the kill switch of an event that failed at its first try.
+    /// Tells the kill switch of an event that failed at its first try; None when nobody waits for it any longer.
     async fn failed(&self, message: &Message) -> Option<()> {
-        let kind = message.kind()?;
+        // Garbage is of no type.
+        let Some(kind) = message.kind() else {
+            return Some(());
+        };
         if self.switch.failed(kind) == Change::Hold {
             let name = kind.name();
             tracing::error!(

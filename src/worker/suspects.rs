@@ -107,7 +107,11 @@ impl Tools {
         };
         // A message that lay waiting for longer than the ack wait is there twice, and one statement writes each note once.
         let ids: BTreeSet<String> = messages.iter().map(|message| self.message_id(message)).collect();
-        let company = ids.len() as u32;
+        // Other lanes are at work beside a group, even beside one of a single event: only who is tried alone is alone.
+        let company = match care {
+            Care::Alone { .. } => 1,
+            Care::Fresh | Care::Group => (ids.len() as u32).max(2),
+        };
         let notes: Vec<Suspicion> = ids
             .into_iter()
             .map(|message_id| Suspicion {
@@ -126,7 +130,19 @@ impl Tools {
             return;
         }
         let ids: Vec<String> = messages.iter().map(|message| self.message_id(message)).collect();
-        let _ = self.persist(|| self.applier.store.acquit(&ids)).await;
+        let store = &self.applier.store;
+        if self.persist(|| store.acquit(&ids)).await.is_some() {
+            return;
+        }
+        // We are stopped, maybe while the brake holds: past it, because a note that stays looks like a death.
+        let acquitted = tokio::select! {
+            biased;
+            () = self.shutdown.hard.cancelled() => return,
+            acquitted = store.acquit(&ids) => acquitted,
+        };
+        if let Err(error) = acquitted {
+            tracing::debug!(%error, "a note of what was in hand stays");
+        }
     }
 
     /// Buries an event that was alone in hand at too many deaths, unless the ledger has it: then the deaths came after it

@@ -152,3 +152,61 @@ impl Report {
 fn rounded(seconds: f64) -> f64 {
     (seconds * 10.0).round() / 10.0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of a run in which everything happened that has to.
+    fn report(database: Database) -> Report {
+        Report {
+            order: Order {
+                events: 20_000,
+                faults: 30,
+                seed: 1,
+                database,
+                sabotage: None,
+                rollcall: "rollcall".into(),
+                postgres: None,
+                folder: "folder".into(),
+            },
+            messages: 20_000,
+            deliveries: 20_000,
+            faults: Kind::ALL
+                .iter()
+                .filter(|kind| kind.exists_on(database))
+                .map(|kind| (*kind, 1))
+                .collect(),
+            commits_cut: CUTS,
+            commits_cut_committed: 1,
+            findings: Findings::default(),
+            ended: 0,
+            is_stuck: false,
+            audit: Value::Null,
+            storm_seconds: 1.0,
+            seconds: 1.0,
+        }
+    }
+
+    #[test]
+    fn a_run_that_proves_too_little_is_void() {
+        for database in [Database::Postgres, Database::Sqlite] {
+            assert!(report(database).is_ok());
+            for kind in Kind::ALL.iter().filter(|kind| kind.exists_on(database)) {
+                let mut without = report(database);
+                without.faults.remove(kind);
+                assert_eq!(without.void(), [format!("no fault {}", kind.name())]);
+                assert!(!without.is_ok());
+            }
+        }
+        for (cut, committed, is_void) in [(2, 1, true), (3, 0, true), (3, 3, true), (3, 1, false), (3, 2, false)] {
+            let mut cuts = report(Database::Postgres);
+            (cuts.commits_cut, cuts.commits_cut_committed) = (cut, committed);
+            assert_eq!(
+                (!cuts.void().is_empty(), !cuts.is_ok()),
+                (is_void, is_void),
+                "{committed} of {cut}"
+            );
+        }
+    }
+}

@@ -8,10 +8,12 @@ use serde_json::json;
 
 use super::{audited, counts, user};
 use crate::deployment::{Deployment, PATIENCE};
+use crate::failures::{created, phoned, reaches, refuse_bad_phones};
 use crate::world::{Base, cloud_event, on_both};
 
 on_both!(
     what_may_be_in_hand_is_pending,
+    what_waits_for_its_next_try_is_pending,
     what_the_stream_no_longer_has_is_told,
     beside_a_worker_nothing_looks_like_a_hole,
 );
@@ -35,6 +37,28 @@ async fn taken(deployment: &Deployment, count: usize) -> Result<Vec<jetstream::M
 async fn ack(message: &jetstream::Message) -> Result<()> {
     let acked = message.double_ack_with(AckKind::Ack).await;
     acked.map_err(|error| anyhow::anyhow!("{error}"))
+}
+
+async fn what_waits_for_its_next_try_is_pending(base: Base) -> Result<()> {
+    let deployment = Deployment::around(base).await?;
+    refuse_bad_phones(&deployment.base).await?;
+    deployment.publish(&created(0..3)).await?;
+    deployment.publish(&phoned(0..2, "bad")).await?;
+    let mut worker = deployment.start(&["run"])?;
+    reaches(&deployment.base, "@retries WHERE judged > 0", 2, PATIENCE).await?;
+    worker.signal("TERM")?;
+    worker.finished(PATIENCE).await?.success()?;
+    let (code, report) = audited(&deployment, &[]).await?;
+    assert_eq!(
+        (code, &report["pending"], &report["hole_count"]),
+        (
+            0,
+            &json!({"in_hand": 0, "not_delivered": 0, "to_be_judged": 2}),
+            &json!(0)
+        ),
+        "{report}"
+    );
+    Ok(())
 }
 
 async fn what_may_be_in_hand_is_pending(base: Base) -> Result<()> {

@@ -14,6 +14,8 @@ on_both!(
     a_creation_is_applied_with_its_minimal_fields,
     many_bad_events_never_stop_good_ones,
     a_bare_event_keeps_its_identity_while_it_waits,
+    a_refusal_beside_a_probe_that_fails_proves_nothing,
+    garbage_whose_letter_is_refused_waits_and_delays_nobody,
 );
 
 async fn a_bad_event_ends_exhausted_and_its_neighbours_are_applied_at_once(base: Base) -> Result<()> {
@@ -210,5 +212,87 @@ async fn a_bare_event_keeps_its_identity_while_it_waits(base: Base) -> Result<()
     let stream = client.get_stream("USERS").await?;
     let message = stream.get_raw_message(2).await?;
     assert_eq!(id, format!("USERS:2:{}", message.time.unix_timestamp_nanos()));
+    Ok(())
+}
+
+/// The database refuses the event, and at the same time cannot take everything else: that is not judged.
+async fn a_refusal_beside_a_probe_that_fails_proves_nothing(base: Base) -> Result<()> {
+    let deployment = Deployment::around(base).await?;
+    let base = &deployment.base;
+    deployment.publish(&created(0..1)).await?;
+    let mut worker = deployment.start(&["run"])?;
+    deployment.ledger_reaches(1).await?;
+    refuse_bad_phones(base).await?;
+    base.execute("ALTER TABLE @mails RENAME TO hidden").await?;
+    deployment.publish(&phoned(0..1, "bad")).await?;
+    worker.logged("the brake holds", PATIENCE).await?;
+    worker.signal("TERM")?;
+    worker.finished(PATIENCE).await?.success()?;
+    assert_eq!(base.number("count(*)", "@retries").await?, 0, "nothing is judged");
+    assert_eq!(base.number("count(*)", "@dead_letters").await?, 0);
+    let hidden = base.table("hidden");
+    base.execute(&format!("ALTER TABLE {hidden} RENAME TO mails")).await?;
+    take_bad_phones(base).await?;
+    assert_eq!(deployment.drain().await?["outcomes"]["applied"], json!(1));
+    Ok(())
+}
+
+/// Its letter is refused, which is nothing that a type of event could be held back for.
+async fn garbage_whose_letter_is_refused_waits_and_delays_nobody(base: Base) -> Result<()> {
+    let deployment = Deployment::around(base).await?;
+    let base = &deployment.base;
+    let (refuse, take) = match base.which {
+        Which::Sqlite => (
+            "CREATE TRIGGER no_letters BEFORE INSERT ON @dead_letters BEGIN SELECT RAISE(ABORT, 'no'); END",
+            "DROP TRIGGER no_letters",
+        ),
+        Which::Postgres => (
+            "ALTER TABLE @dead_letters ADD CONSTRAINT no_letters CHECK (false)",
+            "ALTER TABLE @dead_letters DROP CONSTRAINT no_letters",
+        ),
+    };
+    base.execute(refuse).await?;
+    deployment.publish(&created(0..20)).await?;
+    deployment.put("user.created", &[], b"not JSON").await?;
+    let mut worker = deployment.start(&["run"])?;
+    reaches(base, "@retries WHERE judged > 0", 1, RECOVERY).await?;
+    reaches(base, "@ledger", 20, RECOVERY).await?;
+    base.execute(take).await?;
+    reaches(
+        base,
+        "@dead_letters WHERE reason = 'undecodable'",
+        1,
+        PATIENCE_FOR_ATTEMPTS,
+    )
+    .await?;
+    worker.signal("TERM")?;
+    worker.finished(PATIENCE).await?.success()?;
+    assert_eq!(base.number("count(*)", "@retries").await?, 0);
+    Ok(())
+}
+
+/// Another error each time proves nothing, and the event does not keep its lane.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_fails_in_another_way_each_time_waits_and_is_not_judged() -> Result<()> {
+    let mut deployment = Deployment::around(Base::fresh(Which::Postgres).await?).await?;
+    deployment.set("ROLLCALL__WORKER__LANES", "1");
+    let base = &deployment.base;
+    base.script(
+        "CREATE SEQUENCE tries; CREATE FUNCTION moody() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN \
+         IF NEW.phone = ''bad'' THEN IF nextval(''tries'') % 2 = 0 THEN RAISE check_violation; \
+         ELSE RAISE not_null_violation; END IF; END IF; RETURN NEW; END'; \
+         CREATE TRIGGER moody BEFORE INSERT ON @profiles FOR EACH ROW EXECUTE FUNCTION moody()",
+    )
+    .await?;
+    deployment.publish(&phoned(0..1, "bad")).await?;
+    deployment.publish(&created(0..20)).await?;
+    let mut worker = deployment.start(&["run"])?;
+    reaches(base, "@ledger", 20, RECOVERY).await?;
+    reaches(base, "@retries WHERE judged = 0", 1, PATIENCE).await?;
+    base.execute("DROP TRIGGER moody ON @profiles").await?;
+    reaches(base, "@ledger", 21, PATIENCE_FOR_ATTEMPTS).await?;
+    worker.signal("TERM")?;
+    worker.finished(PATIENCE).await?.success()?;
+    assert_eq!(base.number("count(*)", "@dead_letters").await?, 0);
     Ok(())
 }

@@ -26,14 +26,14 @@ const RECOVERY: Duration = Duration::from_secs(10);
 const PATIENCE_FOR_ATTEMPTS: Duration = Duration::from_secs(30);
 
 /// Creations of users `u<n>`.
-fn created(numbers: std::ops::Range<i64>) -> Vec<Value> {
+pub(crate) fn created(numbers: std::ops::Range<i64>) -> Vec<Value> {
     numbers
         .map(|n| cloud_event("created", &format!("c{n}"), n, &json!({"user_id": format!("u{n}")})))
         .collect()
 }
 
 /// Updates of the same users, which set this telephone number.
-fn phoned(numbers: std::ops::Range<i64>, phone: &str) -> Vec<Value> {
+pub(crate) fn phoned(numbers: std::ops::Range<i64>, phone: &str) -> Vec<Value> {
     numbers
         .map(|n| {
             let data = json!({"user_id": format!("u{n}"), "phone": phone});
@@ -43,7 +43,7 @@ fn phoned(numbers: std::ops::Range<i64>, phone: &str) -> Vec<Value> {
 }
 
 /// From now on the database refuses profiles with the telephone number `bad`.
-async fn refuse_bad_phones(base: &Base) -> Result<()> {
+pub(crate) async fn refuse_bad_phones(base: &Base) -> Result<()> {
     match base.which {
         Which::Postgres => {
             base.execute("ALTER TABLE @profiles ADD CONSTRAINT good_phone CHECK (phone <> 'bad')")
@@ -77,7 +77,7 @@ async fn take_bad_phones(base: &Base) -> Result<()> {
 }
 
 /// Waits until a count is what it should be.
-async fn reaches(base: &Base, from: &str, count: i64, deadline: Duration) -> Result<()> {
+pub(crate) async fn reaches(base: &Base, from: &str, count: i64, deadline: Duration) -> Result<()> {
     let what = format!("{count} rows of {from}");
     wait_for(&what, deadline, async || {
         let found = base.number("count(*)", from).await.ok()?;
