@@ -132,17 +132,14 @@ async fn compare(config: &Config, broker: &Broker, findings: &mut Findings) {
 /// Consumers of partitions that there are no more. A broker that keeps their names to itself is no problem.
 async fn find_leftovers(config: &Config, broker: &Broker, findings: &mut Findings) {
     let stream = &config.consumer.stream;
-    let Ok(names) = broker.consumer_names(stream).await else {
+    let Ok(leftovers) = topology::leftover_readers(config, broker).await else {
         return;
     };
     let differences = broker.stream_differences(&wiring::events(config)).await;
     // Or what comes next would have no consumer.
     let gets_nothing = differences.is_ok_and(|found| found.iter().all(|other| other.field != "subject_transform"));
-    for name in wiring::leftovers(config, names) {
-        let Ok(backlog) = broker.backlog(stream, &name).await else {
-            continue;
-        };
-        let left = backlog.pending + backlog.ack_pending;
+    for (name, reader) in leftovers {
+        let left = reader.reached.waiting + reader.reached.in_hand;
         let advice = match (config.consumer.partitions, left) {
             (_, 0) if gets_nothing => format!("nothing waits there: `nats consumer rm {stream} {name}`"),
             (None, _) => format!("{left} events wait there and nobody reads them: docs/PARTITIONS.md says what to do"),

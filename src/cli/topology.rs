@@ -54,14 +54,30 @@ pub(super) async fn leftovers(config: &Config, broker: &Broker) -> Result<Vec<St
     if config.consumer.partitions.is_none() {
         return Ok(Vec::new());
     }
-    match broker.consumer_names(&config.consumer.stream).await {
-        Ok(names) => Ok(wiring::leftovers(config, names)),
+    match leftover_readers(config, broker).await {
+        Ok(found) => Ok(found.into_iter().map(|(durable, _)| durable).collect()),
         Err(BrokerError::Denied { reason, .. }) => {
             tracing::warn!(reason, "consumers of former partitions cannot be looked for");
             Ok(Vec::new())
         }
         Err(error) => Err(error),
     }
+}
+
+/// The same, whether there are partitions or not, with how far each is.
+pub(super) async fn leftover_readers(config: &Config, broker: &Broker) -> Result<Vec<(String, Reader)>, BrokerError> {
+    let stream = config.consumer.stream.as_str();
+    let names = broker.consumer_names(stream).await?;
+    let mut found = Vec::new();
+    for (durable, filter) in wiring::leftovers(config, names) {
+        match broker.reader(stream, &durable).await {
+            Ok(reader) if reader.filters == [filter] => found.push((durable, reader)),
+            // Another application's, or gone meanwhile.
+            Ok(_) | Err(BrokerError::ConsumerMissing { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
 }
 
 /// What each consumer reads, and how far it is.

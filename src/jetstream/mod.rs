@@ -178,6 +178,37 @@ impl Broker {
         })
     }
 
+    /// The names of all durable consumers of a stream.
+    pub async fn consumer_names(&self, stream: &str) -> Result<Vec<String>, BrokerError> {
+        #[derive(serde::Deserialize)]
+        struct Names {
+            total: usize,
+            // Go writes an empty list as null.
+            consumers: Option<Vec<String>>,
+        }
+        let doing = format!("asking for the consumers of stream {stream}");
+        let mut names: Vec<String> = Vec::new();
+        loop {
+            let request = serde_json::json!({ "offset": names.len() });
+            let answer = self
+                .api::<Names>(&doing, format!("CONSUMER.NAMES.{stream}"), &request)
+                .await?;
+            let page = answer.map_err(|source| match source.error_code() {
+                ErrorCode::STREAM_NOT_FOUND => topology::stream_missing(stream),
+                _ => BrokerError::Api {
+                    doing: doing.clone(),
+                    source,
+                },
+            })?;
+            let more = page.consumers.unwrap_or_default();
+            let is_last = more.is_empty() || names.len() + more.len() >= page.total;
+            names.extend(more);
+            if is_last {
+                return Ok(names);
+            }
+        }
+    }
+
     /// Hands what was written to the server and ends the client, within two seconds in any case.
     pub async fn close(&self) {
         self.link.close();

@@ -2,15 +2,12 @@
 //! consumer was. Here are the only changes that are made to what exists, in an order in which every message always has
 //! a consumer; a start that dies between two of them is finished by the next one.
 
-use async_nats::jetstream::ErrorCode;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::difference::Difference;
 use super::error::BrokerError;
 use super::topology::{
-    ConsumerSettings, Manage, StreamSettings, Transform, consumer_object, equal_or_mismatch, stream_missing,
-    stream_object,
+    ConsumerSettings, Manage, StreamSettings, Transform, consumer_object, equal_or_mismatch, stream_object,
 };
 use super::unreadable::first_on;
 use super::{Broker, NO_PARAMETERS};
@@ -51,6 +48,12 @@ pub(super) fn matches(filter: &str, subject: &str) -> bool {
     words.next().is_none()
 }
 
+/// Whether a stream gave this subject its partition: what it divides ends with sixteen hexadecimal digits.
+fn is_divided(subject: &str) -> bool {
+    let last = subject.rsplit('.').next().unwrap_or_default();
+    subject.split('.').count() == 4 && last.len() == 16 && last.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// Into which parts a stream divides what it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Parts {
@@ -70,6 +73,8 @@ struct Changes {
     filters: bool,
     /// Behind this message there may be some that nobody would read.
     after: Option<u64>,
+    /// The stream was divided before there was a consumer of ours: what it had taken until then cannot be given back.
+    is_late: bool,
 }
 
 impl Broker {
@@ -108,37 +113,6 @@ impl Broker {
         Ok(())
     }
 
-    /// The names of all durable consumers of a stream.
-    pub async fn consumer_names(&self, stream: &str) -> Result<Vec<String>, BrokerError> {
-        #[derive(Deserialize)]
-        struct Names {
-            total: usize,
-            // Go writes an empty list as null.
-            consumers: Option<Vec<String>>,
-        }
-        let doing = format!("asking for the consumers of stream {stream}");
-        let mut names: Vec<String> = Vec::new();
-        loop {
-            let request = json!({ "offset": names.len() });
-            let answer = self
-                .api::<Names>(&doing, format!("CONSUMER.NAMES.{stream}"), &request)
-                .await?;
-            let page = answer.map_err(|source| match source.error_code() {
-                ErrorCode::STREAM_NOT_FOUND => stream_missing(stream),
-                _ => BrokerError::Api {
-                    doing: doing.clone(),
-                    source,
-                },
-            })?;
-            let more = page.consumers.unwrap_or_default();
-            let is_last = more.is_empty() || names.len() + more.len() >= page.total;
-            names.extend(more);
-            if is_last {
-                return Ok(names);
-            }
-        }
-    }
-
     /// What has to be changed; nothing where the stream is still to be made. Errors where something else differs, so that
     /// nothing is changed then.
     async fn changes(
@@ -169,15 +143,16 @@ impl Broker {
         }
         let filters = self.reads_everything(rest).await?;
         // A consumer that is made now reads from the start on, but only what its filters name.
-        let after = match self.reader(&rest.stream, &rest.durable).await {
-            Err(BrokerError::ConsumerMissing { .. }) => (divided == Parts::NoneYet).then_some(0),
-            reader => filters.then_some(reader?.reached.acknowledged),
+        let (after, is_late) = match self.reader(&rest.stream, &rest.durable).await {
+            Err(BrokerError::ConsumerMissing { .. }) => (Some(0), divided != Parts::NoneYet),
+            reader => (filters.then_some(reader?.reached.acknowledged), false),
         };
         Ok(Some(Changes {
             subjects: of("subjects").is_some(),
             parts: divided,
             filters,
             after,
+            is_late,
         }))
     }
 
@@ -204,9 +179,16 @@ impl Broker {
     ) -> Result<(), BrokerError> {
         self.nothing_longer_waits(stream, parts, changes).await?;
         if changes.subjects {
-            self.update_stream(stream, |config| config["subjects"] = json!(stream.subjects))
-                .await?;
-            self.nothing_longer_waits(stream, parts, changes).await?;
+            let mut former = Value::Null;
+            self.update_stream(stream, |config| {
+                former = std::mem::replace(&mut config["subjects"], json!(stream.subjects));
+            })
+            .await?;
+            if let Err(found) = self.nothing_longer_waits(stream, parts, changes).await {
+                // It came in since the first look. As the stream is now nobody could begin, not without partitions either.
+                self.update_stream(stream, |config| config["subjects"] = former).await?;
+                return Err(found);
+            }
         }
         if let Some(Transform { source, destination }) =
             stream.transform.as_ref().filter(|_| changes.parts != Parts::Wanted)
@@ -229,7 +211,7 @@ impl Broker {
 
     /// Fails where a message on a subject of more words lies behind the one that is acknowledged, and no partition reads it:
     /// once the consumer of the rest is narrowed, nobody would. Where the stream divides already what it takes, the first
-    /// one with a partition ends the search: since then nothing else came in.
+    /// one that it gave a partition ends the search: since then nothing else came in.
     async fn nothing_longer_waits(
         &self,
         stream: &StreamSettings,
@@ -243,6 +225,15 @@ impl Broker {
         {
             let mut filters = parts.iter().flat_map(|part| &part.filter_subjects);
             if !filters.any(|filter| matches(filter, &subject)) {
+                if changes.is_late {
+                    tracing::warn!(
+                        stream = stream.name,
+                        sequence,
+                        subject,
+                        "no partition reads this message, nor others like it: `rollcall replay` brings them in"
+                    );
+                    return Ok(());
+                }
                 return Err(BrokerError::Mismatch {
                     object: stream_object(stream),
                     differences: vec![Difference {
@@ -254,7 +245,7 @@ impl Broker {
                     }],
                 });
             }
-            if changes.parts != Parts::NoneYet {
+            if changes.parts != Parts::NoneYet && is_divided(&subject) {
                 break;
             }
             behind = sequence;
@@ -353,6 +344,18 @@ mod tests {
         ] {
             let found = filters.iter().filter(|filter| matches(filter, subject)).count();
             assert_eq!(found, readers, "{subject}");
+        }
+    }
+
+    #[test]
+    fn what_a_stream_has_divided_ends_with_a_hash() {
+        for (subject, divided) in [
+            ("user.created.3.00ff00ff00ff00ff", true),
+            ("user.created.3.x", false),
+            ("user.created.00ff00ff00ff00ff", false),
+            ("user.created.3.a.00ff00ff00ff00ff", false),
+        ] {
+            assert_eq!(is_divided(subject), divided, "{subject}");
         }
     }
 

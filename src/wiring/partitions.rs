@@ -38,13 +38,20 @@ pub fn consumers(config: &Config) -> Vec<ConsumerSettings> {
     std::iter::once(rest).chain(parts).collect()
 }
 
-/// Those of these consumers that belong to partitions beyond the configured ones.
-pub fn leftovers(config: &Config, names: Vec<String>) -> Vec<String> {
+/// Those of these consumers that are named like consumers of partitions beyond the configured ones, each with what it would
+/// read: somebody else may have chosen such a name.
+pub fn leftovers(config: &Config, names: Vec<String>) -> Vec<(String, String)> {
     let begins = format!("{}-p", config.consumer.durable);
     let partitions = config.consumer.partitions.unwrap_or(0);
-    let number = |name: &str| name.strip_prefix(&begins)?.parse::<u16>().ok();
-    let is_left = |name: &String| number(name).is_some_and(|number| number >= partitions);
-    names.into_iter().filter(is_left).collect()
+    let number = |name: &str| {
+        let number: u16 = name.strip_prefix(&begins)?.parse().ok()?;
+        (format!("{begins}{number}") == name).then_some(number)
+    };
+    let left = |name: String| {
+        let number = number(&name).filter(|number| *number >= partitions)?;
+        Some((name, filter_of(number)))
+    };
+    names.into_iter().filter_map(left).collect()
 }
 
 #[cfg(test)]
@@ -103,9 +110,15 @@ mod tests {
             "rollcall-p2",
             "rollcall-p17",
             "rollcall-px",
+            "rollcall-p05",
+            "rollcall-p+5",
             "other-p9",
         ];
         let left = leftovers(&config("partitions = 2"), names.map(str::to_owned).to_vec());
-        assert_eq!(left, ["rollcall-p2", "rollcall-p17"]);
+        let expected = [("rollcall-p2", "user.*.2.>"), ("rollcall-p17", "user.*.17.>")];
+        assert_eq!(
+            left,
+            expected.map(|(name, filter)| (name.to_owned(), filter.to_owned()))
+        );
     }
 }

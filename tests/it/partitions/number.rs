@@ -169,3 +169,47 @@ async fn partitions_end_with_events_waiting_in_them() -> Result<()> {
     );
     nothing_lost(&deployment, 32).await
 }
+
+/// Named like one of a partition, but somebody else's: what it reads tells.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_of_somebody_else_is_left_alone() -> Result<()> {
+    let mut deployment = deployment().await?;
+    deployment.set(PARTITIONS, "2");
+    deployment.drain().await?;
+    let theirs = json!({
+        "stream_name": "USERS", "action": "create",
+        "config": {"durable_name": "rollcall-p5", "ack_policy": "explicit", "filter_subject": "user.created.>"},
+    });
+    api(&deployment.nats, "CONSUMER.CREATE.USERS.rollcall-p5", &theirs).await?;
+    deployment.publish(&[created("ada"), created("ben")]).await?;
+    let counts = deployment.drain().await?;
+    assert_eq!(counts["outcomes"]["applied"], json!(2), "{counts}");
+    let info = api(&deployment.nats, "CONSUMER.INFO.USERS.rollcall-p5", &json!({})).await?;
+    assert_eq!(
+        (&info["num_pending"], &info["delivered"]["consumer_seq"]),
+        (&json!(2), &json!(0))
+    );
+    let (_, lines) = said(&deployment).await?;
+    assert!(!lines.iter().any(|line| line.contains("rollcall-p5")), "{lines:?}");
+    Ok(())
+}
+
+/// Another application comes to a stream that was divided before, and that still holds what no partition has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_divided_stream_had_before_is_told_to_who_comes_late() -> Result<()> {
+    let mut deployment = deployment().await?;
+    deployment.drain().await?;
+    let long = created("ada").to_string();
+    let structured = ("Content-Type", "application/cloudevents+json");
+    deployment
+        .put("user.created.eu.x", &[structured], long.as_bytes())
+        .await?;
+    deployment.drain().await?;
+    deployment.set(PARTITIONS, "2");
+    deployment.publish(&[created("ben")]).await?;
+    deployment.drain().await?;
+    deployment.set("ROLLCALL__CONSUMER__DURABLE", "late");
+    let begun = deployment.run(&["run", "--drain"]).await?.success()?;
+    assert!(begun.stderr.contains("no partition reads this message"), "{begun:?}");
+    Ok(())
+}
