@@ -14,8 +14,9 @@ use crate::envelope::{self, Envelope, Incoming, Intake, Refusal};
 use crate::jetstream::{Acker, Delivery};
 use crate::store::{Attempt, Parked};
 
-/// The field that says who an event is about, as JSON has it.
+/// The fields that say who an event is about and who that is from then on, as JSON has them.
 const USER_ID: &[u8] = b"\"user_id\"";
+const NEW_USER_ID: &[u8] = b"\"new_user_id\"";
 
 /// What is known of a message, and what the decoder made of it once it was asked.
 pub(super) struct Message {
@@ -134,8 +135,18 @@ impl Message {
 
     /// The id of the user it seems to be about, as it is written there: a guess, before anything is decoded.
     pub(super) fn user(&self) -> Option<&[u8]> {
-        let name = memmem::find(&self.payload, USER_ID)?;
-        let mut rest = self.payload[name + USER_ID.len()..].trim_ascii_start();
+        self.value_of(USER_ID)
+    }
+
+    /// The same of the id that a renamed user has from then on.
+    pub(super) fn new_user(&self) -> Option<&[u8]> {
+        let is_rename = self.subject.starts_with(Kind::Renamed.name());
+        is_rename.then(|| self.value_of(NEW_USER_ID))?
+    }
+
+    fn value_of(&self, field: &[u8]) -> Option<&[u8]> {
+        let name = memmem::find(&self.payload, field)?;
+        let mut rest = self.payload[name + field.len()..].trim_ascii_start();
         rest = rest.strip_prefix(b":")?.trim_ascii_start().strip_prefix(b"\"")?;
         Some(&rest[..memchr::memchr(b'"', rest)?])
     }

@@ -1,7 +1,7 @@
 //! Pulls what can start and hands it to the lane of its user. While the brake holds it pulls nothing, and keeps alive what
 //! was received.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +57,7 @@ pub(super) struct Puller {
     broker: Broker,
     tools: Arc<Tools>,
     queues: Vec<mpsc::Sender<InHand>>,
+    lanes: Lanes,
     room: Room,
     until: Until,
     stop: CancellationToken,
@@ -83,6 +84,7 @@ impl Puller {
         stop: CancellationToken,
     ) -> Self {
         Self {
+            lanes: Lanes::new(queues.len(), room.idle),
             broker,
             tools,
             queues,
@@ -164,10 +166,10 @@ impl Puller {
         }
     }
 
-    async fn hand_out(&self, delivery: Delivery, room: (OwnedSemaphorePermit, OwnedSemaphorePermit)) {
+    async fn hand_out(&mut self, delivery: Delivery, room: (OwnedSemaphorePermit, OwnedSemaphorePermit)) {
         let (delivered, pending) = (delivery.delivered, delivery.pending);
         let (message, acker) = Message::of(delivery);
-        let lane = lane_of(&message, self.queues.len());
+        let lane = self.lanes.of(&message);
         let event = InHand {
             message: Arc::new(message),
             acker,
@@ -235,15 +237,72 @@ impl Puller {
     }
 }
 
-/// Events of one user meet in one lane, so that lanes seldom wait for each other's locks. Nothing depends on it: who it is
-/// about is guessed here, and decoded where the event is applied, by the processor that then has it at hand.
-fn lane_of(message: &Message, lanes: usize) -> usize {
-    match message.user() {
-        Some(key) => {
-            let mut hash = DefaultHasher::new();
-            key.hash(&mut hash);
-            (hash.finish() % lanes as u64) as usize
+/// Which lane an event goes to. Events of one user meet in one, so that lanes seldom wait for each other's locks. Nothing
+/// depends on it: who an event is about is guessed here, and decoded where it is applied, by the processor that then has it
+/// at hand.
+struct Lanes {
+    count: usize,
+    /// Who was renamed lately stays in the lane of the former key: both are in hand at the same time.
+    renamed: HashMap<Vec<u8>, usize>,
+    /// The keys of `renamed`, the latest at the end.
+    latest: VecDeque<Vec<u8>>,
+    /// How many are remembered: what came before is committed.
+    most: usize,
+}
+
+impl Lanes {
+    fn new(count: usize, in_hand: usize) -> Self {
+        Self {
+            count,
+            renamed: HashMap::new(),
+            latest: VecDeque::new(),
+            most: in_hand,
         }
-        None => (message.sequence % lanes as u64) as usize,
+    }
+
+    fn of(&mut self, message: &Message) -> usize {
+        match message.user() {
+            Some(user) => self.of_user(user, message.new_user()),
+            None => (message.sequence % self.count as u64) as usize,
+        }
+    }
+
+    fn of_user(&mut self, user: &[u8], renamed_to: Option<&[u8]>) -> usize {
+        let lane = self.renamed.get(user).copied().unwrap_or_else(|| {
+            let mut hash = DefaultHasher::new();
+            user.hash(&mut hash);
+            (hash.finish() % self.count as u64) as usize
+        });
+        if let Some(key) = renamed_to
+            && self.renamed.insert(key.to_vec(), lane).is_none()
+        {
+            self.latest.push_back(key.to_vec());
+            if self.latest.len() > self.most
+                && let Some(oldest) = self.latest.pop_front()
+            {
+                self.renamed.remove(&oldest);
+            }
+        }
+        lane
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_renamed_stays_in_the_lane_as_long_as_that_is_remembered() {
+        let mut lanes = Lanes::new(64, 2);
+        let ada = lanes.of_user(b"ada", Some(b"ben"));
+        assert_eq!(ada, Lanes::new(64, 2).of_user(b"ada", None));
+        assert_eq!(lanes.of_user(b"ben", Some(b"cid")), ada);
+        assert_eq!([lanes.of_user(b"ada", None), lanes.of_user(b"cid", None)], [ada; 2]);
+        let alone = Lanes::new(64, 2).of_user(b"ben", None);
+        assert_ne!(alone, ada, "void: the same lane by chance");
+        lanes.of_user(b"eve", Some(b"fay"));
+        assert_eq!(lanes.of_user(b"ben", None), alone, "two are remembered");
+        assert_eq!(lanes.of_user(b"cid", None), ada);
+        assert_eq!((lanes.renamed.len(), lanes.latest.len()), (2, 2));
     }
 }
