@@ -170,7 +170,10 @@ impl Task<'_> {
         );
         std::fs::create_dir_all(&self.folder)?;
         let file = self.folder.join("config.toml");
-        std::fs::write(&file, text)?;
+        // Once: a worker that is just starting may be reading it.
+        if std::fs::read_to_string(&file).ok().as_deref() != Some(text.as_str()) {
+            std::fs::write(&file, text)?;
+        }
         let mut command = Command::new(self.rollcall);
         command
             .arg("--config")

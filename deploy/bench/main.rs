@@ -14,7 +14,7 @@ mod people;
 mod report;
 mod scenarios;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Parser, ValueEnum as _};
 use rollcall::clock;
 use serde_json::{Value, json};
@@ -93,6 +93,10 @@ fn draw(report: &Path, svg: &Path) -> Result<()> {
 async fn bench(cli: Measure) -> Result<()> {
     let folder = there(&cli.folder)?;
     let judge = if cli.smoke { Judge::Nothing } else { Judge::Goals };
+    ensure!(
+        cli.smoke || disk(&std::env::temp_dir()) != "tmpfs",
+        "the folder for temporary files is in memory, and PostgreSQL would commit to no disk: set TMPDIR to one on a disk"
+    );
     let began = clock::monotonic();
     let field = Field::prepare(Order {
         events: cli.events,
@@ -156,11 +160,19 @@ async fn circumstances(field: &Field, smoke: bool, seconds: u64) -> Result<Value
         "nats_settings": {"sync_interval": "always"},
         "postgresql": field.cluster.word("SHOW server_version").await?,
         "postgresql_settings": settings,
+        "postgresql_disk": disk(&std::env::temp_dir()),
         "processors": std::thread::available_parallelism()?.get(),
         "processor": line_of("/proc/cpuinfo", "model name"),
         "memory": line_of("/proc/meminfo", "MemTotal"),
         "kernel": said(Path::new("uname"), "-sr"),
     }))
+}
+
+/// The kind of file system that a folder is on.
+fn disk(folder: &Path) -> String {
+    let output = Command::new("stat").args(["-f", "-c", "%T"]).arg(folder).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    text.unwrap_or_default()
 }
 
 fn said(program: &Path, argument: &str) -> String {

@@ -21,7 +21,7 @@ use crate::broker::{Broker, STREAM};
 use crate::cluster::run;
 use crate::field::Field;
 use crate::people;
-use crate::report::{Goal, Row};
+use crate::report::{Goal, Row, median};
 
 /// Between two events: a thousand a second.
 const PACE: Duration = Duration::from_millis(1);
@@ -29,6 +29,8 @@ const PACE: Duration = Duration::from_millis(1);
 const SHARE: u64 = 10;
 /// Connections of the bare loop, so that it does not wait for its own disk.
 const CONNECTIONS: usize = 8;
+/// Milliseconds at the end of a run that are no sign of a queue that grows.
+const QUEUE: f64 = 100.0;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 #[derive(Default)]
@@ -152,8 +154,8 @@ async fn steadily(broker: &Broker, events: u64) -> Result<Vec<f64>> {
     let mut ticks = tokio::time::interval(PACE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     for event in people::created(0..events) {
-        ticks.tick().await;
-        sent.push(clock::monotonic());
+        // When it was due: who publishes late keeps the event waiting as well.
+        sent.push(ticks.tick().await.into_std());
         let publishing = broker
             .context
             .publish_with_headers(event.subject, headers.clone(), event.payload);
@@ -165,9 +167,16 @@ async fn steadily(broker: &Broker, events: u64) -> Result<Vec<f64>> {
         .await
         .context("not everything is acknowledged")???;
     let pairs = sent.into_iter().zip(seen);
-    Ok(pairs
+    let times: Vec<f64> = pairs
         .map(|(sent, seen)| seen.saturating_duration_since(sent).as_secs_f64() * 1e3)
-        .collect())
+        .collect();
+    let third = times.len() / 3;
+    let (begun, ended) = (median(&times[..third]), median(&times[2 * third..]));
+    ensure!(
+        ended < 10.0 * begun + QUEUE,
+        "half of the first events took {begun:.1} ms and half of the last {ended:.1} ms: a thousand a second are too many here"
+    );
+    Ok(times)
 }
 
 /// When each message was acknowledged, by its place after the first.

@@ -105,6 +105,7 @@ pub(super) async fn batch(field: &Field) -> Result<Vec<Row>> {
             let base = field.database().await?;
             let change = |task: &mut crate::drain::Task<'_>| task.batch_max = Some(size);
             rates.push(field.pass_as(broker, &base, 1, change).await?.rate());
+            field.expect(&base, "rollcall.ledger", field.order.events).await?;
             field.drop(base).await?;
         }
     }
