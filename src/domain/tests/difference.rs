@@ -254,3 +254,18 @@ fn names_that_people_edited_are_kept_where_they_are_the_applications() {
         .collect();
     assert_eq!(kept, BTreeMap::from([("client", true), ("partner", false)]));
 }
+
+#[test]
+fn who_departs_is_stored_without_what_is_stored_elsewhere() {
+    let archive = Policy {
+        on_delete: OnDelete::Archive,
+        ..policy()
+    };
+    let given = &["created ada", "renamed ada->ben"];
+    assert!(!person(&world(&archive, given), "ben").aliases.is_empty());
+    let (_, difference) = Storage::of(&archive, given).then(&archive, &event(3, "deleted ben"));
+    let [departed] = difference.departed.as_slice() else {
+        panic!("{:?}", difference.departed)
+    };
+    assert!(departed.aliases.is_empty(), "{departed:?}");
+}

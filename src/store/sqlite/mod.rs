@@ -112,6 +112,9 @@ impl Sqlite {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(settings.lock_timeout)
             .foreign_keys(true)
+            // A batch changes thousands of pages all over the indexes: with the usual thousand each one would be followed by a
+            // checkpoint. In pages; the log grows to some 40 MB.
+            .pragma("wal_autocheckpoint", "10000")
             // Statements are ours to log, without what they carry.
             .disable_statement_logging();
         // More than one batch may wait for the only writer: behind a slow one that takes a while.
