@@ -198,8 +198,8 @@ fn address(check: &mut Check<'_>, at: At, text: Option<&str>) -> Option<std::net
     address
 }
 
-/// A filter of what is logged. Values in it are texts and no regular expressions: one of 60 characters can take minutes and
-/// 700 MB before it is ready.
+/// A filter of what is logged. Values in it are texts and no regular expressions: a filter of 300 bytes can take nine minutes
+/// and 700 MB before it is ready.
 ///
 /// # Errors
 /// The text is no filter.

@@ -18,6 +18,8 @@ pub const REST: [&str; 2] = ["user.*", "user.*.*"];
 const SOURCE: &str = "user.*.*";
 /// Every subject of more words than [`REST`] has.
 const LONGER: &str = "user.*.*.>";
+/// So many messages are looked at of which nobody knows whether they were divided: others may end a subject as they like.
+const MOST_LOOKS: u32 = 1_000;
 /// How often a stream is partitioned that others keep changing.
 const MOST_ROUNDS: u32 = 20;
 
@@ -219,6 +221,7 @@ impl Broker {
         changes: &Changes,
     ) -> Result<(), BrokerError> {
         let Some(mut behind) = changes.after else { return Ok(()) };
+        let mut looks = 0;
         let last = self.held(&stream.name).await?.last;
         while behind < last
             && let Some((sequence, subject)) = first_on(self, &stream.name, behind + 1, LONGER).await?
@@ -245,7 +248,8 @@ impl Broker {
                     }],
                 });
             }
-            if changes.parts != Parts::NoneYet && is_divided(&subject) {
+            looks += 1;
+            if changes.parts != Parts::NoneYet && (is_divided(&subject) || looks >= MOST_LOOKS) {
                 break;
             }
             behind = sequence;
